@@ -1,0 +1,1 @@
+"""Measurements that end as JSON in benchmarks/."""

@@ -1,0 +1,1 @@
+"""Runtimes that make a net an Engine."""

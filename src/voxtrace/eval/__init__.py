@@ -1,0 +1,1 @@
+"""Metrics, stated where they are computed."""

@@ -1,0 +1,1 @@
+"""Training: real and made-up cases, simulated prompts, losses, the loop."""
