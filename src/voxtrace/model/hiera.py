@@ -1,0 +1,155 @@
+"""Hiera, the trunk of SAM 2: a transformer in four scales, attention in windows but for a few global blocks.
+
+Source: Ryali et al. 2023 (arXiv:2306.00989); window position embedding: Bolya et al. 2023 (arXiv:2311.05613).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voxtrace.model.layers import MLP
+
+
+@dataclass(frozen=True, slots=True)
+class HieraConfig:
+    """The numbers that make a Hiera: width and heads of the first stage, blocks a stage, and where attention is global."""
+
+    embed_dim: int
+    num_heads: int
+    stages: tuple[int, int, int, int]
+    global_blocks: tuple[int, ...]
+    windows: tuple[int, int, int, int] = (8, 4, 14, 7)
+    position_grid: tuple[int, int] = (7, 7)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the four maps, finest first."""
+        return tuple(self.embed_dim * 2**stage for stage in range(4))
+
+    def build(self) -> Hiera:
+        """The net, with random weights."""
+        return Hiera(self)
+
+
+class Hiera(nn.Module):
+    """(B, 3, H, W) -> four maps (B, C, H/4, W/4) .. (B, 8C, H/32, W/32), finest first."""
+
+    def __init__(self, config: HieraConfig) -> None:
+        super().__init__()
+        self.channels = config.channels
+        self.patch_embed = PatchEmbed(config.embed_dim)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.embed_dim, *config.position_grid))
+        window = config.windows[0]
+        self.pos_embed_window = nn.Parameter(torch.zeros(1, config.embed_dim, window, window))
+        self.blocks = nn.ModuleList()
+        self.ends = set()
+        for stage, depth in enumerate(config.stages):
+            for step in range(depth):
+                entering = stage > 0 and step == 0
+                index = len(self.blocks)
+                # A stage's first block still works in the windows of the stage before: it pools inside them.
+                window = 0 if index in config.global_blocks else config.windows[stage - entering]
+                width = config.channels[stage]
+                heads = config.num_heads * 2**stage
+                self.blocks.append(MultiScaleBlock(config.channels[stage - entering], width, heads, window, entering))
+            self.ends.add(len(self.blocks) - 1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = self.patch_embed(images)
+        x = x + self._position(x.shape[1], x.shape[2])
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.ends:
+                maps.append(x.permute(0, 3, 1, 2))
+        return maps
+
+    def _position(self, height: int, width: int) -> Tensor:
+        """(1, height, width, C): the coarse grid stretched over the image plus a tile that repeats in each window."""
+        grid = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
+        window = self.pos_embed_window.shape[-1]
+        tiles = self.pos_embed_window.tile(1, 1, height // window, width // window)
+        return (grid + tiles).permute(0, 2, 3, 1)
+
+
+class PatchEmbed(nn.Module):
+    """Overlapping 7 x 7 patches, one every 4 pixels."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, embed_dim, kernel_size=7, stride=4, padding=3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, H/4, W/4, C)."""
+        return self.proj(images).permute(0, 2, 3, 1)
+
+
+class MultiScaleBlock(nn.Module):
+    """Attention and perceptron; `pooled` blocks halve the map by pooling the queries."""
+
+    def __init__(self, dim: int, dim_out: int, num_heads: int, window: int, pooled: bool) -> None:
+        super().__init__()
+        self.window = window
+        self.pooled = pooled
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = MultiScaleAttention(dim, dim_out, num_heads, pooled)
+        self.norm2 = nn.LayerNorm(dim_out, eps=1e-6)
+        self.mlp = MLP(dim_out, 4 * dim_out, dim_out, 2, activation=F.gelu)
+        if pooled:
+            self.proj = nn.Linear(dim, dim_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, dim) -> (B, H, W, dim_out), or half of H and W when pooled."""
+        normed = self.norm1(x)
+        shortcut = halve(self.proj(normed)) if self.pooled else x
+        attended = windowed(self.attn, normed, self.window, tuple(shortcut.shape[1:3]), 1 + self.pooled)
+        x = shortcut + attended
+        return x + self.mlp(self.norm2(x))
+
+
+class MultiScaleAttention(nn.Module):
+    """Attention within each map of a batch of maps (whole images or windows)."""
+
+    def __init__(self, dim: int, dim_out: int, num_heads: int, pooled: bool) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.pooled = pooled
+        self.qkv = nn.Linear(dim, 3 * dim_out)
+        self.proj = nn.Linear(dim_out, dim_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, dim) -> (B, H', W', dim_out)."""
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        query = halve(query) if self.pooled else query
+        out = F.scaled_dot_product_attention(*(self._heads(t) for t in (query, key, value)))
+        return self.proj(out.transpose(1, 2).reshape(query.shape))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Max pooling by 2 of (B, H, W, C)."""
+    return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
+def windowed(attend: nn.Module, x: Tensor, window: int, size_out: tuple[int, int], shrink: int = 1) -> Tensor:
+    """Apply `attend` to windows of (B, H, W, C), zero-padded to whole windows; 0 means one window, the whole map.
+
+    `attend` may shrink its windows by the factor `shrink`; the result is cut to `size_out`.
+    """
+    if window == 0:
+        return attend(x)
+    batch, height, width, _ = x.shape
+    rows, columns = -(-height // window), -(-width // window)
+    x = F.pad(x, (0, 0, 0, columns * window - width, 0, rows * window - height))
+    x = x.unflatten(1, (rows, window)).unflatten(3, (columns, window)).transpose(2, 3).flatten(0, 2)
+    x = attend(x)
+    small = window // shrink
+    x = x.unflatten(0, (batch, rows, columns)).transpose(2, 3)
+    x = x.reshape(batch, rows * small, columns * small, -1)
+    return x[:, : size_out[0], : size_out[1]]
