@@ -98,10 +98,12 @@ class Recalled:
 
     memories: time 0 is a prompted frame, 1..6 a frame that many steps ago, None one without a place in time.
     pointers: time is the signed distance in frames along the walk (prompted frames ahead are negative).
+    pointer_span: the longest look back that was possible, min(number of frames, 16) - 1; SAM 2 measures time in it.
     """
 
     memories: tuple[tuple[Entry, int | None], ...] = ()
     pointers: tuple[tuple[Entry, int], ...] = ()
+    pointer_span: int = 15
 
 
 class Engine(Protocol):

@@ -208,7 +208,9 @@ def _recist(line: Recist, shape: tuple[int, int, int], axis: int) -> tuple[int, 
     """The box of the ellipse whose long axis is the line, and the line's centre as a click."""
     if axis != 0:
         raise PromptError(f"a RECIST line lies on a slice of axis 0; this session walks along axis {axis}")
-    ends = np.array([_inside("RECIST line", (line.z, y, x), shape) for y, x in ((line.y0, line.x0), (line.y1, line.x1))])
+    ends = np.array(
+        [_inside("RECIST line", (line.z, y, x), shape) for y, x in ((line.y0, line.x0), (line.y1, line.x1))]
+    )
     start, stop = ends[:, 1:] + 0.5
     if np.allclose(start, stop):
         raise PromptError(f"the RECIST line on z={line.z:g} has no length: both ends are at {line.y0:g},{line.x0:g}")

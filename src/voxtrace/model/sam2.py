@@ -1,0 +1,215 @@
+"""A net of the SAM 2 family: the four verbs, on tensors, without state.
+
+    encode    images                            -> Encoded
+    begin     encoded, points | masks           -> Heads      a prompted frame
+    follow    encoded, memories and pointers    -> Heads      any other frame
+    remember  encoded, masks, object score      -> memory map
+
+Tensors of N objects have N first; an Encoded of one frame serves all of them. Parameter names are the official ones,
+so an official state dict loads strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from voxtrace.model.config import Sam2Config
+from voxtrace.model.layers import MLP
+from voxtrace.model.mask_decoder import MaskDecoder, Masks, choose, resize
+from voxtrace.model.memory_attention import MemoryAttention, MemoryAttentionLayer
+from voxtrace.model.memory_encoder import MemoryEncoder
+from voxtrace.model.neck import ImageEncoder
+from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absent, pointer_tokens
+from voxtrace.model.position import sine_map
+from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
+from voxtrace.model.two_way import TwoWayTransformer
+
+NO_OBJECT_LOGIT = -1024.0
+MASK_SCALE, MASK_BIAS = 20.0, -10.0  # a certain mask as logits; and how probabilities are stretched for the memory
+NUM_MEMORIES = 7
+POINTER_SPAN = 15
+
+
+class Encoded(NamedTuple):
+    """embedding (B, C, h, w) at stride 16; high_res: maps at strides 4 and 8 for the decoder, or none."""
+
+    embedding: Tensor
+    high_res: tuple[Tensor, ...]
+
+    def frame(self, index: int) -> Encoded:
+        """One frame of a batch."""
+        return Encoded(self.embedding[index : index + 1], tuple(m[index : index + 1] for m in self.high_res))
+
+
+class Heads(NamedTuple):
+    """What the decoder says of N objects, one mask each.
+
+    logits (N, 1, 4h, 4w); iou (N,); pointer (N, C); object_score (N, 1) logits; candidates: all four masks (training).
+    """
+
+    logits: Tensor
+    iou: Tensor
+    pointer: Tensor
+    object_score: Tensor
+    candidates: Masks | None
+
+
+class Memory(NamedTuple):
+    """N objects' memories in tokens (N, M, memory_dim), their positions, and how many of the last are pointers."""
+
+    tokens: Tensor
+    positions: Tensor
+    pointers: int
+
+
+class Sam2(nn.Module):
+    """Built from a config; every switch is an object chosen here."""
+
+    def __init__(self, config: Sam2Config) -> None:
+        super().__init__()
+        self.config = config
+        dim, memory_dim = config.dim, config.memory_dim
+        trunk = config.trunk.build()
+        self.image_encoder = ImageEncoder(trunk, config.neck.build(dim, config.trunk.channels), config.neck.scalp)
+        self.sam_prompt_encoder = PromptEncoder(dim, config.image_size, config.embedding_size)
+        self.sam_mask_decoder = MaskDecoder(
+            dim, TwoWayTransformer(dim, config.mlp_dim), config.iou_hidden, high_res=config.high_res
+        )
+        layers: list[nn.Module] = [
+            MemoryAttentionLayer(dim, memory_dim, config.mlp_dim) for _ in range(config.memory_layers)
+        ]
+        self.memory_attention = MemoryAttention(layers, dim)
+        self.memory_encoder = MemoryEncoder(dim, memory_dim)
+        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.obj_ptr_proj = MLP(dim, dim, dim, 3)
+        self.obj_ptr_tpos_proj = PointerTime(dim, memory_dim) if config.version_2_1 else NoPointerTime()
+        self.maskmem_tpos_enc = _small(NUM_MEMORIES, 1, 1, memory_dim)
+        self.no_mem_embed = _small(1, 1, dim)
+        self.no_mem_pos_enc = _small(1, 1, dim)
+        self.no_obj_ptr = _small(1, dim)
+        # 2.0 adds nothing to the memory of a frame without the object; a null object saves the `if`.
+        if config.version_2_1:
+            self.no_obj_embed_spatial = _small(1, memory_dim)
+        else:
+            self.register_buffer("no_obj_embed_spatial", torch.zeros(1, memory_dim), persistent=False)
+
+    def encode(self, images: Tensor) -> Encoded:
+        """(B, 3, S, S) normalised images -> Encoded. Once a frame, whatever is asked of it later."""
+        *fine, embedding = self.image_encoder(images)
+        if not self.config.high_res:
+            return Encoded(embedding, ())
+        decoder = self.sam_mask_decoder
+        return Encoded(embedding, (decoder.conv_s0(fine[0]), decoder.conv_s1(fine[1])))
+
+    def begin(self, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None = None) -> Heads:
+        """Decode N objects from clicks and box corners, with an earlier mask's logits as a hint.
+
+        points_xy (N, P, 2) in image pixels, 0 = centre of the first; labels (N, P), -1 pads (shorter prompts of a batch).
+        masks: (N, 1, 4h, 4w) logits or None.
+        """
+        few, many = self.config.multimask
+        ambiguous = few <= points_xy.shape[1] <= many
+        return self._decode(self._without_memory(encoded), encoded, points_xy, labels, masks, ambiguous)
+
+    def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
+        """Take N given masks (N, 1, S, S) of 0 and 1 as the answer; the decoder only makes the pointers.
+
+        Differs from SAM 2 in nothing: the mask is not predicted again (sam2_base.py, _use_mask_as_output).
+        """
+        masks = masks.float()
+        sure = masks * MASK_SCALE + MASK_BIAS
+        logits = resize(sure, sure.shape[-1] // 4, antialias=True)
+        hint = self.mask_downsample(masks)
+        if hint.shape[-1] != self.sam_prompt_encoder.mask_size:
+            hint = resize(hint, self.sam_prompt_encoder.mask_size, antialias=True)
+        # Official code hands the raw embedding to the decoder here, without no_mem_embed.
+        heads = self._decode(encoded.embedding, encoded, *_no_points(masks), hint, ambiguous=False)
+        present = masks.flatten(1).any(1, keepdim=True)
+        score = torch.where(present, MASK_SCALE + MASK_BIAS, MASK_BIAS)
+        pointer = hide_absent(heads.pointer, score, self.no_obj_ptr)
+        return Heads(logits, torch.ones_like(heads.iou), pointer, score, None)
+
+    def follow(self, encoded: Encoded, memory: Memory) -> Heads:
+        """Decode N objects from what is remembered of them."""
+        count = len(memory.tokens)
+        embedding = encoded.embedding.expand(count, -1, -1, -1)
+        conditioned = self.memory_attention(
+            embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
+        )
+        return self._decode(conditioned, encoded, *_no_points(embedding), None, self.config.multimask_following)
+
+    def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
+        """N objects' memory maps (N, memory_dim, h, w) of one frame.
+
+        logits (N, 1, any, any), resized to the image; certain: a person's prompt made the mask, so it is cut to 0 and 1.
+        """
+        logits = resize(logits, self.config.image_size)
+        probability = (logits > 0).to(logits.dtype) if certain else logits.sigmoid()
+        memory = self.memory_encoder(encoded.embedding, probability * MASK_SCALE + MASK_BIAS)
+        absent = (object_score <= 0).to(memory.dtype)[..., None, None]
+        return memory + absent * self.no_obj_embed_spatial[..., None, None]
+
+    def recall(
+        self,
+        memories: Sequence[tuple[Tensor, int | None]],
+        pointers: Sequence[tuple[Tensor, int]],
+        pointer_span: int = POINTER_SPAN,
+    ) -> Memory:
+        """Lay memories (N, memory_dim, h, w) and pointers (N, C) out as tokens.
+
+        Times: a memory's 0 is a prompted frame, d >= 1 that many frames ago, None no place in time; a pointer's is its
+        signed distance, measured in units of `pointer_span`.
+        """
+        space = sine_map(memories[0][0]).flatten(2).transpose(1, 2)
+        tokens = [m.flatten(2).transpose(1, 2) for m, _ in memories]
+        positions = [space if time is None else space + self._memory_time(time) for _, time in memories]
+        positions = [p.expand(len(tokens[0]), -1, -1) for p in positions]
+        count = 0
+        if pointers:
+            stacked = torch.stack([p for p, _ in pointers], dim=1)
+            times = stacked.new_tensor([time for _, time in pointers]) / max(pointer_span, 1)
+            pointer, place = pointer_tokens(stacked, self.obj_ptr_tpos_proj(times, self.config.memory_dim))
+            tokens.append(pointer)
+            positions.append(place)
+            count = pointer.shape[1]
+        return Memory(torch.cat(tokens, dim=1), torch.cat(positions, dim=1), count)
+
+    def _memory_time(self, time: int) -> Tensor:
+        """(1, 1, memory_dim). The table ends with the prompted frames' row; before it, rows by distance."""
+        return self.maskmem_tpos_enc[time - 1]
+
+    def _without_memory(self, encoded: Encoded) -> Tensor:
+        return encoded.embedding + self.no_mem_embed[..., None].transpose(1, 2)
+
+    def _decode(
+        self,
+        embedding: Tensor,
+        encoded: Encoded,
+        points_xy: Tensor,
+        labels: Tensor,
+        masks: Tensor | None,
+        ambiguous: bool,
+    ) -> Heads:
+        padding = points_xy.new_zeros(len(points_xy), 1, 2), labels.new_full((len(labels), 1), PADDING_LABEL)
+        points_xy, labels = torch.cat((points_xy, padding[0]), 1), torch.cat((labels, padding[1]), 1)
+        sparse, dense = self.sam_prompt_encoder(points_xy, labels, masks)
+        position = self.sam_prompt_encoder.position()
+        candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
+        chosen = choose(candidates, ambiguous, self.config.stable and not self.training)
+        present = chosen.object_score > 0
+        logits = torch.where(present[..., None, None], chosen.logits, NO_OBJECT_LOGIT).float()
+        pointer = hide_absent(self.obj_ptr_proj(chosen.tokens[:, 0]), chosen.object_score, self.no_obj_ptr)
+        return Heads(logits, chosen.iou[:, 0], pointer, chosen.object_score, candidates)
+
+
+def _no_points(like: Tensor) -> tuple[Tensor, Tensor]:
+    """One padding point for each of N objects. `_decode` adds another: SAM 2 was trained with two."""
+    return like.new_zeros(len(like), 1, 2), like.new_full((len(like), 1), PADDING_LABEL)
+
+
+def _small(*shape: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.zeros(shape), std=0.02))
