@@ -23,12 +23,17 @@ class RoPEAttention(Attention):
         query, key, value = (self._heads(t) for t in (self.q_proj(q), self.k_proj(k), self.v_proj(v)))
         side = math.isqrt(q.shape[1])
         table = rotary_table(query.shape[-1], side, side, q.device)
-        maps = (key.shape[2] - unplaced) // query.shape[2]
-        key_table = (table[0].repeat(maps, 1), table[1].repeat(maps, 1))
         placed = key.shape[2] - unplaced
+        one = self.memory_table(table)
+        memories = placed // len(one[0])
+        key_table = (one[0].repeat(memories, 1), one[1].repeat(memories, 1))
         key = torch.cat((rotate(key[:, :, :placed], key_table), key[:, :, placed:]), dim=2)
         out = F.scaled_dot_product_attention(rotate(query, table), key, value)
         return self.out_proj(out.transpose(1, 2).flatten(2))
+
+    def memory_table(self, table: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The rotary table of one memory's tokens, given the queries': the same, as a memory is a map like them."""
+        return table
 
 
 class MemoryAttentionLayer(nn.Module):

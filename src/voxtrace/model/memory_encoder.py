@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.model.layers import LayerNorm2d
+from voxtrace.model.position import sine_map
 
 
 class MaskDownSampler(nn.Module):
@@ -70,3 +71,19 @@ class MemoryEncoder(nn.Module):
     def forward(self, embedding: Tensor, masks: Tensor) -> Tensor:
         """(1 or N, C, h, w), (N, 1, 16h, 16w) scaled probabilities -> (N, out_dim, h, w)."""
         return self.out_proj(self.fuser(self.pix_feat_proj(embedding) + self.mask_downsampler(masks)))
+
+
+class WholeMap(nn.Module):
+    """How SAM 2 keeps a memory: unchanged. Anything else that keeps memories has the same three methods."""
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """(N, C, h, w) from the memory encoder -> what is kept of it."""
+        return memory
+
+    def tokens(self, kept: Tensor) -> Tensor:
+        """What was kept -> (N, M, C) tokens."""
+        return kept.flatten(2).transpose(1, 2)
+
+    def positions(self, kept: Tensor) -> Tensor:
+        """What was kept -> (1, M, C): where its tokens are."""
+        return sine_map(kept).flatten(2).transpose(1, 2)

@@ -117,13 +117,15 @@ class _SqueezeExcite(nn.Module):
 
 
 def _channel_mlp(width: int, ratio: int) -> nn.Sequential:
-    mlp = nn.Sequential(
-        OrderedDict(conv1=_conv_norm(width, width * ratio, 1), act=nn.GELU(), conv2=_conv_norm(width * ratio, width, 1))
-    )
-    nn.init.zeros_(mlp.conv2.bn.weight)  # a fresh block passes its input on, so that deep nets start to learn
-    return mlp
+    """Two 1 x 1 layers. A fresh one gives zeros (norm weight 0): the shortcut beside it lets deep nets start to learn."""
+    widen, narrow = _conv_norm(width, width * ratio, 1), _conv_norm(width * ratio, width, 1, norm_weight=0.0)
+    return nn.Sequential(OrderedDict(conv1=widen, act=nn.GELU(), conv2=narrow))
 
 
-def _conv_norm(width_in: int, width: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _conv_norm(
+    width_in: int, width: int, kernel: int, stride: int = 1, groups: int = 1, norm_weight: float = 1.0
+) -> nn.Sequential:
     conv = nn.Conv2d(width_in, width, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(c=conv, bn=nn.BatchNorm2d(width)))
+    norm = nn.BatchNorm2d(width)
+    nn.init.constant_(norm.weight, norm_weight)
+    return nn.Sequential(OrderedDict(c=conv, bn=norm))
