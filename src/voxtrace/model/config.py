@@ -8,7 +8,13 @@ from typing import Protocol
 from torch import nn
 
 from voxtrace.model.hiera import HieraConfig
+from voxtrace.model.memory_attention import RoPEAttention
+from voxtrace.model.memory_encoder import WholeMap
 from voxtrace.model.neck import FpnNeck
+from voxtrace.model.perceiver import RoPEAttentionV2, SpatialPerceiver
+from voxtrace.model.repvit import RepVitConfig
+from voxtrace.model.resnet import ResNetConfig
+from voxtrace.model.vitdet import VitDetConfig, VitDetNeck
 
 
 class TrunkConfig(Protocol):
@@ -36,6 +42,17 @@ class Fpn:
         return FpnNeck(dim, channels, self.top_down)
 
 
+@dataclass(frozen=True, slots=True)
+class VitNeck:
+    """EfficientTAM's neck: one map in, one map out."""
+
+    scalp: int = 0
+
+    def build(self, dim: int, channels: tuple[int, ...]) -> nn.Module:
+        """The neck for a trunk with `channels`."""
+        return VitDetNeck(dim, channels)
+
+
 class NeckConfig(Protocol):
     """What a neck's numbers must offer."""
 
@@ -46,6 +63,48 @@ class NeckConfig(Protocol):
 
     def build(self, dim: int, channels: tuple[int, ...]) -> nn.Module:
         """The neck for a trunk with `channels`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WholeMaps:
+    """SAM 2 keeps a memory as the map it is: a token every 16 pixels."""
+
+    def build(self, memory_dim: int) -> WholeMap | SpatialPerceiver:
+        """What a memory map passes through before it is kept."""
+        return WholeMap()
+
+    def attention(self, dim: int, memory_dim: int) -> nn.Module:
+        """The attention that reads memories kept so."""
+        return RoPEAttention(dim, num_heads=1, kv_in_dim=memory_dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Perceived:
+    """EdgeTAM keeps `free` + `placed` tokens of each memory; `placed` is a square number."""
+
+    free: int = 256
+    placed: int = 256
+    depth: int = 2
+
+    def build(self, memory_dim: int) -> WholeMap | SpatialPerceiver:
+        """What a memory map passes through before it is kept."""
+        return SpatialPerceiver(memory_dim, self.free, self.placed, self.depth)
+
+    def attention(self, dim: int, memory_dim: int) -> nn.Module:
+        """The attention that reads memories kept so."""
+        return RoPEAttentionV2(dim, memory_dim, self.free, self.placed)
+
+
+class KeepingConfig(Protocol):
+    """How memories are kept and read."""
+
+    def build(self, memory_dim: int) -> WholeMap | SpatialPerceiver:
+        """What a memory map passes through before it is kept."""
+        ...
+
+    def attention(self, dim: int, memory_dim: int) -> nn.Module:
+        """The attention that reads memories kept so."""
         ...
 
 
@@ -63,6 +122,7 @@ class Sam2Config:
     trunk: TrunkConfig
     image_size: int = 1024
     neck: NeckConfig = Fpn()
+    keeping: KeepingConfig = WholeMaps()
     dim: int = 256
     memory_dim: int = 64
     memory_layers: int = 4
@@ -81,7 +141,7 @@ class Sam2Config:
         return self.image_size // 16
 
     def at(self, image_size: int) -> Sam2Config:
-        """The same net for another image size (a multiple of 32)."""
+        """The same net for another image size (a multiple of 32; of 256 for EdgeTAM)."""
         return replace(self, image_size=image_size)
 
 
@@ -100,3 +160,36 @@ CONFIGS: dict[str, Sam2Config] = {
         Sam2Config(f"sam2_hiera_{size}", trunk, version_2_1=False),
     )
 }
+
+
+def _efficienttam(size: str, trunk: VitDetConfig, image_size: int) -> Sam2Config:
+    name = f"efficienttam_{size}" if image_size == 1024 else f"efficienttam_{size}_{image_size}x{image_size}"
+    return Sam2Config(name, trunk, image_size, VitNeck(), high_res=False, version_2_1=False)
+
+
+CONFIGS |= {
+    config.name: config
+    for config in (
+        _efficienttam("s", VitDetConfig(384, 6), 1024),
+        _efficienttam("s", VitDetConfig(384, 6), 512),
+        _efficienttam("ti", VitDetConfig(192, 3), 1024),
+        _efficienttam("ti", VitDetConfig(192, 3), 512),
+        Sam2Config("edgetam", RepVitConfig(), keeping=Perceived(), memory_layers=2, version_2_1=False),
+    )
+}
+
+CONFIGS["voxtrace-small"] = Sam2Config(
+    "voxtrace-small",
+    ResNetConfig(),
+    image_size=256,
+    neck=Fpn(top_down=(0, 1, 2, 3)),
+    dim=128,
+    memory_layers=2,
+    mlp_dim=512,
+    iou_hidden=128,
+    # One mask unless a single click leaves open what is meant; little training makes the other three poor judges.
+    multimask=(1, 1),
+    multimask_following=False,
+    stable=False,
+    zoom=2.0,
+)

@@ -1,0 +1,224 @@
+"""The Engine on PyTorch: numpy frames and prompts in, numpy masks and scores out, tensors in between.
+
+Objects whose prompts or memories have the same layout are decoded in one batch; others in batches of their own, because
+padding would change the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtrace.engine import Entry, Recalled
+from voxtrace.errors import ModelError
+from voxtrace.model.mask_decoder import resize
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Memory, Sam2
+from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as all nets of the family were trained with
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TorchFeatures:
+    """One encoded frame."""
+
+    shape: tuple[int, int]
+    encoded: Encoded
+
+    @property
+    def key(self) -> np.ndarray:
+        """(K,) float32: the flattened embedding."""
+        return _numpy(self.encoded.embedding.flatten())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TorchDecoded:
+    """N objects on one frame. given: object -> the mask that the prompt gave, (H, W) bool."""
+
+    shape: tuple[int, int]
+    heads: Heads
+    given: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> np.ndarray:
+        """(N, H, W) float32. A given mask comes back voxel by voxel, as certain as SAM 2 makes it (-10 or 10)."""
+        logits = _numpy(resize(self.heads.logits.float(), self.shape)[:, 0])
+        for index, mask in self.given.items():
+            logits[index] = np.where(mask, MASK_SCALE + MASK_BIAS, MASK_BIAS)
+        return logits
+
+    @property
+    def object_score(self) -> np.ndarray:
+        """(N,) float32 logits."""
+        return _numpy(self.heads.object_score[:, 0])
+
+    @property
+    def iou(self) -> np.ndarray:
+        """(N,) float32."""
+        return _numpy(self.heads.iou)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TorchEntry:
+    """One object's memory map (1, memory_dim, h, w) and pointer (1, C) of one frame."""
+
+    frame: int
+    prompted: bool
+    object_score: float
+    iou: float
+    memory: Tensor
+    pointer: Tensor
+    features: TorchFeatures
+
+    @property
+    def key(self) -> np.ndarray:
+        """(M,) float32: the flattened memory map."""
+        return _numpy(self.memory.flatten())
+
+    @property
+    def image_key(self) -> np.ndarray:
+        """(K,) float32: the key of the frame."""
+        return self.features.key
+
+
+class TorchEngine:
+    """A Sam2 net on a device. It keeps nothing between calls."""
+
+    follows = True
+
+    def __init__(self, model: Sam2, device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.model = model.eval().to(self.device)
+        self.name = model.config.name
+        self.image_size = model.config.image_size
+        self.zoom = model.config.zoom
+        self.batch = 8 if self.device.type == "cuda" else 1
+        self._mean = torch.tensor(MEAN, device=self.device)[:, None, None] * 255
+        self._std = torch.tensor(STD, device=self.device)[:, None, None] * 255
+
+    @torch.inference_mode()
+    def encode(self, frames: Sequence[np.ndarray]) -> list[TorchFeatures]:
+        """Encode (H, W, 3) uint8 frames of equal shape, squashed to the net's square."""
+        stacked = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).to(self.device)
+        images = stacked.permute(0, 3, 1, 2).float()
+        if images.shape[-2:] != (self.image_size, self.image_size):
+            images = resize(images, self.image_size, antialias=True)
+        encoded = self.model.encode((images - self._mean) / self._std)
+        return [TorchFeatures(frame.shape[:2], encoded.frame(i)) for i, frame in enumerate(frames)]
+
+    @torch.inference_mode()
+    def begin(self, features: TorchFeatures, prompts: Sequence[FramePrompt]) -> TorchDecoded:
+        """Decode N objects from their prompts; a mask without clicks is taken as the answer."""
+        heads = _in_batches(prompts, _prompt_layout, lambda group: self._begin(features, group))
+        given = {i: p.mask for i, p in enumerate(prompts) if p.mask is not None and not len(p.labels)}
+        return TorchDecoded(features.shape, heads, given)
+
+    def _begin(self, features: TorchFeatures, prompts: list[FramePrompt]) -> Heads:
+        masks = None
+        if prompts[0].mask is not None:
+            stacked = torch.from_numpy(np.stack([p.mask for p in prompts if p.mask is not None])[:, None])
+            masks = resize(stacked.to(self.device).float(), self.image_size, antialias=True)
+        if not len(prompts[0].labels):
+            if masks is None:
+                raise ModelError("a prompt without a click, box or mask cannot be decoded")
+            return self.model.begin_with_mask(features.encoded, (masks >= 0.5).float())
+        if masks is not None:
+            masks = resize(masks, self.model.sam_prompt_encoder.mask_size, antialias=True) * MASK_SCALE + MASK_BIAS
+        points = torch.from_numpy(np.stack([self._to_net(p, features.shape) for p in prompts])).to(self.device)
+        labels = torch.from_numpy(np.stack([p.labels for p in prompts])).to(self.device)
+        return self.model.begin(features.encoded, points, labels, masks)
+
+    def _to_net(self, prompt: FramePrompt, shape: tuple[int, int]) -> np.ndarray:
+        """(P, 2) net pixels, 0 = centre of the first pixel.
+
+        A half-open box becomes its first and last pixel, as SAM was trained. Differs from SAM 2
+        (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
+        """
+        inward = np.float32([[0.5]]) * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
+        scale = np.float32([self.image_size / shape[1], self.image_size / shape[0]])
+        return ((prompt.points_xy + inward) * scale - 0.5).astype(np.float32)
+
+    @torch.inference_mode()
+    def follow(self, features: TorchFeatures, recalled: Sequence[Recalled]) -> TorchDecoded:
+        """Decode N objects from what is remembered of them."""
+        heads = _in_batches(recalled, _memory_layout, lambda group: self._follow(features, group))
+        return TorchDecoded(features.shape, heads)
+
+    def _follow(self, features: TorchFeatures, recalled: list[Recalled]) -> Heads:
+        first = recalled[0]
+        memories = [
+            (torch.cat([_own(r.memories[i][0]).memory for r in recalled]), time)
+            for i, (_, time) in enumerate(first.memories)
+        ]
+        pointers = [
+            (torch.cat([_own(r.pointers[i][0]).pointer for r in recalled]), time)
+            for i, (_, time) in enumerate(first.pointers)
+        ]
+        memory: Memory = self.model.recall(memories, pointers, first.pointer_span)
+        return self.model.follow(features.encoded, memory)
+
+    @torch.inference_mode()
+    def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
+        """One entry for each of decoded's objects."""
+        heads = decoded.heads
+        memory = self.model.remember(features.encoded, heads.logits, heads.object_score, certain=prompted)
+        scores, ious = decoded.object_score, decoded.iou
+        return [
+            TorchEntry(
+                frame, prompted, float(scores[i]), float(ious[i]), memory[i : i + 1], heads.pointer[i : i + 1], features
+            )
+            for i in range(len(memory))
+        ]
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is the first of CUDA and the CPU that is there; any other torch device by its name."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device {name!r} was asked for, but torch {torch.__version__} sees no CUDA GPU; use cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("device 'mps' was asked for, but this machine has no Apple GPU; use cpu")
+    return device
+
+
+def _in_batches(
+    items: Sequence[Item], layout: Callable[[Item], Hashable], decode: Callable[[list[Item]], Heads]
+) -> Heads:
+    """Decode items of equal layout together and put the objects back in their order."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(layout(item), []).append(index)
+    parts = [decode([items[i] for i in indices]) for indices in groups.values()]
+    order = torch.tensor([i for indices in groups.values() for i in indices]).argsort()
+    order = order.to(parts[0].logits.device)
+    logits, iou, pointer, score = (torch.cat(field)[order] for field in zip(*(p[:4] for p in parts), strict=True))
+    return Heads(logits, iou, pointer, score, None)
+
+
+def _prompt_layout(prompt: FramePrompt) -> Hashable:
+    return len(prompt.labels), prompt.mask is not None
+
+
+def _memory_layout(recalled: Recalled) -> Hashable:
+    return tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers), recalled.pointer_span
+
+
+def _own(entry: Entry) -> TorchEntry:
+    if not isinstance(entry, TorchEntry):
+        raise ModelError(f"this engine cannot recall a {type(entry).__name__}: it was remembered by another engine")
+    return entry
+
+
+def _numpy(x: Tensor) -> np.ndarray:
+    return x.float().cpu().numpy()
