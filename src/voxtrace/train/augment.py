@@ -1,0 +1,216 @@
+"""Random looks and movements for training clips, on CPU tensors, drawn from a numpy generator so that they repeat.
+
+Geometry is one backward map: output pixel -> movement, bend, turn and window -> source pixel, read once by
+grid_sample. "Unit" coordinates run from -1 to 1 over a square window, in (x, y) order as grid_sample wants them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+Matrix = np.ndarray  # (3, 3) float64, on (x, y, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How far to go; probabilities and half-widths. Zeros everywhere leave the picture as it is."""
+
+    flip: float = 0.5
+    quarter_turns: float = 0.3
+    turn: float = 0.4
+    turn_degrees: float = 25.0
+    scale: float = 0.1
+    shear: float = 0.1
+    bend: float = 0.2
+    tone: float = 0.7
+    invert: float = 0.15
+    bias: float = 0.15
+    noise: float = 0.25
+    blur: float = 0.15
+    coarse: float = 0.1
+    colour: float = 0.5
+    shuffle: float = 0.05
+    to_grey: float = 0.1
+
+    @classmethod
+    def none(cls) -> Strength:
+        """No change at all: for pictures of the data and for tests."""
+        return cls(*([0.0] * len(cls.__dataclass_fields__)))
+
+
+def placement(rng: np.random.Generator, strength: Strength) -> Matrix:
+    """One random flip, turn, scale and shear of the window: unit -> unit."""
+    matrix = np.eye(3)
+    if rng.random() < strength.flip:
+        matrix = np.diag([-1.0, 1, 1])
+    if rng.random() < strength.quarter_turns:
+        matrix = _turned(90.0 * rng.integers(1, 4)) @ matrix
+    if rng.random() < strength.turn:
+        matrix = _turned(rng.uniform(-1, 1) * strength.turn_degrees) @ matrix
+        stretch = np.exp(rng.uniform(-1, 1, 2) * strength.scale)
+        slant = np.array([[1, rng.uniform(-1, 1) * strength.shear, 0], [0, 1, 0], [0, 0, 1]])
+        matrix = slant @ np.diag([*stretch, 1.0]) @ matrix
+    return matrix
+
+
+def motion(rng: np.random.Generator, frames: int, leaves: bool) -> list[Matrix]:
+    """A smooth random walk of the camera over `frames`, starting at rest; `leaves`: what is in the middle goes out."""
+    velocity = rng.normal(0, 0.04, 2)
+    spin, growth = rng.normal(0, 4.0), rng.normal(0, 0.03)
+    if leaves:
+        angle = rng.uniform(0, 2 * np.pi)
+        velocity = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(1.2, 2.2) / max(frames - 1, 1)
+    place, degrees, size = np.zeros(2), 0.0, 0.0
+    steps = []
+    for _ in range(frames):
+        matrix = _turned(degrees) @ np.diag([np.exp(size), np.exp(size), 1.0])
+        matrix[:2, 2] = place
+        steps.append(matrix)
+        place, degrees, size = place + velocity, degrees + spin, size + growth
+        if not leaves:
+            velocity = velocity * 0.7 + rng.normal(0, 0.04, 2)
+        spin, growth = spin * 0.7 + rng.normal(0, 2.0), growth * 0.7 + rng.normal(0, 0.02)
+    return steps
+
+
+def grid(matrices: list[Matrix], size: int, bends: torch.Tensor | None = None) -> torch.Tensor:
+    """Backward maps (T of 3x3, output unit -> source unit) -> (T, size, size, 2) float32, for grid_sample.
+
+    bends: (T, size, size, 2) added to the output coordinates before the matrix, or None.
+    """
+    line = (torch.arange(size, dtype=torch.float32) + 0.5) * (2 / size) - 1
+    base = torch.stack([line.expand(size, size), line[:, None].expand(size, size)], -1)[None]
+    base = base if bends is None else base + bends
+    linear = torch.from_numpy(np.stack(matrices).astype(np.float32))
+    flat = base.reshape(base.shape[0], -1, 2) @ linear[:, :2, :2].transpose(1, 2) + linear[:, None, :2, 2]
+    return flat.reshape(len(matrices), size, size, 2)
+
+
+def bending(rng: np.random.Generator, frames: int, size: int, moving: bool) -> torch.Tensor:
+    """Smooth random displacement, (T, size, size, 2) in unit; `moving`: it drifts from one field to another."""
+    nodes = int(rng.integers(4, 8))
+    ends = rng.normal(0, rng.uniform(0.05, 0.25) / nodes, (2 if moving else 1, 2, nodes, nodes)).astype(np.float32)
+    fields = F.interpolate(torch.from_numpy(ends), size=(size, size), mode="bicubic", align_corners=True)
+    if moving:
+        share = torch.linspace(0, 1, frames)[:, None, None, None]
+        fields = fields[:1] + share * (fields[1:] - fields[:1])
+    return fields.permute(0, 2, 3, 1).expand(frames, -1, -1, -1)
+
+
+def swelling(centre_xy: tuple[float, float], radius: float, amounts: np.ndarray, size: int) -> torch.Tensor:
+    """Displacement that shrinks (amount > 0, below 2) or grows (< 0) what is near `centre_xy`; (T, size, size, 2)."""
+    line = (torch.arange(size, dtype=torch.float32) + 0.5) * (2 / size) - 1
+    offset = torch.stack(
+        [(line - centre_xy[0]).expand(size, size), (line - centre_xy[1])[:, None].expand(size, size)], -1
+    )
+    bell = torch.exp(-(offset**2).sum(-1, keepdim=True) / (2 * max(radius, 0.05) ** 2))
+    return torch.from_numpy(amounts.astype(np.float32))[:, None, None, None] * (offset * bell)[None]
+
+
+def without_object(picture: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """(1, C, H, W) with what `mask` (1, 1, H, W) covers replaced by its surroundings, smooth and as noisy as they."""
+    grown = F.max_pool2d(mask, 5, 1, 2)
+    known = 1 - grown
+    filled = _pushed_and_pulled(picture * known, known)
+    rough = (picture - F.avg_pool2d(picture, 3, 1, 1)) * known
+    spread = float(rough.std()) * 1.1
+    grain = torch.from_numpy(rng.standard_normal((1, 1, *picture.shape[-2:]), dtype=np.float32)) * spread
+    soft = F.avg_pool2d(grown, 5, 1, 2)
+    return picture * (1 - soft) + (filled + grain) * soft
+
+
+def look(pictures: torch.Tensor, rng: np.random.Generator, strength: Strength) -> torch.Tensor:
+    """Random tone, bias field, noise and sharpness of a clip, (T, C, S, S) in 0..1, C 1 or 3; the same for its frames."""
+    if pictures.shape[1] == 3:
+        pictures = _recoloured(pictures, rng, strength)
+    if rng.random() < strength.tone:
+        pictures = _toned(pictures, rng)
+    if rng.random() < strength.invert and pictures.shape[1] == 1:
+        pictures = 1 - pictures
+    if rng.random() < strength.bias:
+        pictures = pictures * _bias_field(rng, pictures.shape[-1])
+    if rng.random() < strength.blur:
+        pictures = _blurred(pictures, rng.uniform(0.4, 1.8))
+    elif rng.random() < strength.coarse:
+        pictures = _coarse(pictures, rng.uniform(1.5, 4.0))
+    if rng.random() < strength.noise:
+        pictures = _noisy(pictures, rng)
+    return pictures.clamp(0, 1)
+
+
+def flicker(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Brightness and contrast drifting from frame to frame, as between slices and in a moving camera's view."""
+    drift = np.cumsum(rng.normal(0, [0.02, 0.03], (len(pictures), 2)), axis=0) - [0, 0]
+    shift, gain = torch.from_numpy(drift.T.astype(np.float32))[:, :, None, None, None]
+    return pictures * (1 + gain) + shift
+
+
+def _turned(degrees: float) -> Matrix:
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+
+
+def _pushed_and_pulled(weighted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Fill where weight is 0 from ever coarser averages of where it is not."""
+    if min(weight.shape[-2:]) <= 2:
+        return (weighted.sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp_min(1e-6)).expand_as(
+            weighted
+        )
+    coarse = _pushed_and_pulled(F.avg_pool2d(weighted, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True))
+    guess = F.interpolate(coarse, size=weight.shape[-2:], mode="bilinear", align_corners=False)
+    share = weight.clamp(0, 1)
+    return share * (weighted / weight.clamp_min(1e-6)) + (1 - share) * guess
+
+
+def _toned(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    gamma, gain, shift = np.exp(rng.normal(0, 0.25)), np.exp(rng.normal(0, 0.2)), rng.normal(0, 0.06)
+    return ((pictures.clamp(0, 1) ** float(gamma) - 0.5) * float(gain) + 0.5 + float(shift)).clamp(0, 1)
+
+
+def _recoloured(pictures: torch.Tensor, rng: np.random.Generator, strength: Strength) -> torch.Tensor:
+    if rng.random() < strength.shuffle:
+        pictures = pictures[:, torch.from_numpy(rng.permutation(3))]
+    if rng.random() < strength.to_grey:
+        return pictures.mean(1, keepdim=True).expand_as(pictures)
+    if rng.random() < strength.colour:
+        gain, shift = np.exp(rng.normal(0, 0.12, 3)), rng.normal(0, 0.03, 3)
+        numbers = torch.from_numpy(np.stack([gain, shift]).astype(np.float32))[:, None, :, None, None]
+        grey = pictures.mean(1, keepdim=True)
+        pictures = (grey + (pictures - grey) * float(rng.uniform(0.5, 1.5))) * numbers[0] + numbers[1]
+    return pictures
+
+
+def _bias_field(rng: np.random.Generator, size: int) -> torch.Tensor:
+    nodes = torch.from_numpy(rng.normal(0, 0.3, (1, 1, 4, 4)).astype(np.float32))
+    return F.interpolate(nodes, size=(size, size), mode="bicubic", align_corners=True).exp()
+
+
+def _blurred(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
+    reach = max(1, round(2.5 * sigma))
+    weights = torch.exp(-(torch.arange(-reach, reach + 1, dtype=torch.float32) ** 2) / (2 * sigma**2))
+    weights = (weights / weights.sum()).view(1, 1, 1, -1)
+    flat = F.pad(pictures.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(flat, weights), weights.transpose(2, 3)).view_as(pictures)
+
+
+def _coarse(pictures: torch.Tensor, factor: float) -> torch.Tensor:
+    """As if scanned with larger pixels and shown enlarged."""
+    size = pictures.shape[-1]
+    small = F.interpolate(pictures, size=(int(size / factor),) * 2, mode="area")
+    return F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def _noisy(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Additive or, as in ultrasound, multiplicative noise; fine or grainy."""
+    size = pictures.shape[-1]
+    grain = int(rng.choice([size, size, size // 2]))
+    noise = torch.from_numpy(rng.standard_normal((len(pictures), 1, grain, grain), dtype=np.float32))
+    if grain != size:
+        noise = F.interpolate(noise, size=(size, size), mode="bilinear", align_corners=False)
+    if rng.random() < 0.3:
+        return pictures * (1 + noise * float(rng.uniform(0.05, 0.25)))
+    return pictures + noise * float(rng.uniform(0.01, 0.08))
