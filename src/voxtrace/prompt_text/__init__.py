@@ -1,0 +1,15 @@
+"""Prompts as people and programs write them: flags of the command line, and prompts files (JSON)."""
+
+from voxtrace.prompt_text.files import ObjectPrompts, prompts_from_json, prompts_to_json, read_prompts
+from voxtrace.prompt_text.flags import parse_box, parse_box3d, parse_point, parse_recist
+
+__all__ = [
+    "ObjectPrompts",
+    "parse_box",
+    "parse_box3d",
+    "parse_point",
+    "parse_recist",
+    "prompts_from_json",
+    "prompts_to_json",
+    "read_prompts",
+]
