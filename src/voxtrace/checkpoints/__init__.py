@@ -1,0 +1,1 @@
+"""Model names and weights files: find, download, read safely, tell apart, load, save."""
