@@ -117,7 +117,7 @@ class _SqueezeExcite(nn.Module):
 
 
 def _channel_mlp(width: int, ratio: int) -> nn.Sequential:
-    """Two 1 x 1 layers. A fresh one gives zeros (norm weight 0): the shortcut beside it lets deep nets start to learn."""
+    """Two 1 x 1 layers. Fresh ones give zeros (norm weight 0), so that a deep net starts from its shortcuts."""
     widen, narrow = _conv_norm(width, width * ratio, 1), _conv_norm(width * ratio, width, 1, norm_weight=0.0)
     return nn.Sequential(OrderedDict(conv1=widen, act=nn.GELU(), conv2=narrow))
 

@@ -80,10 +80,12 @@ class Sam2(nn.Module):
             dim, TwoWayTransformer(dim, config.mlp_dim), config.iou_hidden, high_res=config.high_res
         )
         layers: list[nn.Module] = [
-            MemoryAttentionLayer(dim, memory_dim, config.mlp_dim) for _ in range(config.memory_layers)
+            MemoryAttentionLayer(dim, memory_dim, config.mlp_dim, config.keeping.attention(dim, memory_dim))
+            for _ in range(config.memory_layers)
         ]
         self.memory_attention = MemoryAttention(layers, dim)
         self.memory_encoder = MemoryEncoder(dim, memory_dim)
+        self.spatial_perceiver = config.keeping.build(memory_dim)
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.obj_ptr_proj = MLP(dim, dim, dim, 3)
         self.obj_ptr_tpos_proj = PointerTime(dim, memory_dim) if config.version_2_1 else NoPointerTime()
@@ -108,7 +110,7 @@ class Sam2(nn.Module):
     def begin(self, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None = None) -> Heads:
         """Decode N objects from clicks and box corners, with an earlier mask's logits as a hint.
 
-        points_xy (N, P, 2) in image pixels, 0 = centre of the first; labels (N, P), -1 pads (shorter prompts of a batch).
+        points_xy (N, P, 2) in image pixels, 0 = centre of the first; labels (N, P), -1 pads.
         masks: (N, 1, 4h, 4w) logits or None.
         """
         few, many = self.config.multimask
@@ -143,15 +145,15 @@ class Sam2(nn.Module):
         return self._decode(conditioned, encoded, *_no_points(embedding), None, self.config.multimask_following)
 
     def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
-        """N objects' memory maps (N, memory_dim, h, w) of one frame.
+        """N objects' memories of one frame: maps (N, memory_dim, h, w), or tokens (N, 512, memory_dim) in EdgeTAM.
 
-        logits (N, 1, any, any), resized to the image; certain: a person's prompt made the mask, so it is cut to 0 and 1.
+        logits (N, 1, any, any), resized to the image. certain: a person's prompt made the mask; it is cut to 0 and 1.
         """
         logits = resize(logits, self.config.image_size)
         probability = (logits > 0).to(logits.dtype) if certain else logits.sigmoid()
         memory = self.memory_encoder(encoded.embedding, probability * MASK_SCALE + MASK_BIAS)
         absent = (object_score <= 0).to(memory.dtype)[..., None, None]
-        return memory + absent * self.no_obj_embed_spatial[..., None, None]
+        return self.spatial_perceiver(memory + absent * self.no_obj_embed_spatial[..., None, None])
 
     def recall(
         self,
@@ -159,13 +161,13 @@ class Sam2(nn.Module):
         pointers: Sequence[tuple[Tensor, int]],
         pointer_span: int = POINTER_SPAN,
     ) -> Memory:
-        """Lay memories (N, memory_dim, h, w) and pointers (N, C) out as tokens.
+        """Lay memories, as `remember` gave them, and pointers (N, C) out as tokens.
 
         Times: a memory's 0 is a prompted frame, d >= 1 that many frames ago, None no place in time; a pointer's is its
         signed distance, measured in units of `pointer_span`.
         """
-        space = sine_map(memories[0][0]).flatten(2).transpose(1, 2)
-        tokens = [m.flatten(2).transpose(1, 2) for m, _ in memories]
+        space = self.spatial_perceiver.positions(memories[0][0])
+        tokens = [self.spatial_perceiver.tokens(m) for m, _ in memories]
         positions = [space if time is None else space + self._memory_time(time) for _, time in memories]
         positions = [p.expand(len(tokens[0]), -1, -1) for p in positions]
         count = 0
