@@ -21,11 +21,12 @@ class Strength:
 
     flip: float = 0.5
     quarter_turns: float = 0.3
-    turn: float = 0.4
+    turn: float = 0.35
     turn_degrees: float = 25.0
     scale: float = 0.1
     shear: float = 0.1
     bend: float = 0.2
+    stretch: float = 0.1
     tone: float = 0.7
     invert: float = 0.15
     bias: float = 0.15
@@ -42,19 +43,27 @@ class Strength:
         return cls(*([0.0] * len(cls.__dataclass_fields__)))
 
 
-def placement(rng: np.random.Generator, strength: Strength) -> Matrix:
-    """One random flip, turn, scale and shear of the window: unit -> unit."""
+def placement(rng: np.random.Generator, strength: Strength, about_xy: tuple[float, float] = (0.0, 0.0)) -> Matrix:
+    """One random flip, turn, scale and shear of the window: unit -> unit. Free turns are about `about_xy`, the object's
+    middle in the window, so that one at the window's edge is not turned out of sight."""
     matrix = np.eye(3)
     if rng.random() < strength.flip:
         matrix = np.diag([-1.0, 1, 1])
     if rng.random() < strength.quarter_turns:
         matrix = _turned(90.0 * rng.integers(1, 4)) @ matrix
     if rng.random() < strength.turn:
-        matrix = _turned(rng.uniform(-1, 1) * strength.turn_degrees) @ matrix
         stretch = np.exp(rng.uniform(-1, 1, 2) * strength.scale)
         slant = np.array([[1, rng.uniform(-1, 1) * strength.shear, 0], [0, 1, 0], [0, 0, 1]])
-        matrix = slant @ np.diag([*stretch, 1.0]) @ matrix
+        turn = slant @ np.diag([*stretch, 1.0]) @ _turned(rng.uniform(-1, 1) * strength.turn_degrees)
+        matrix = about(about_xy, turn) @ matrix
     return matrix
+
+
+def about(centre_xy: tuple[float, float], matrix: Matrix) -> Matrix:
+    """The same turn and scale, but with `centre_xy` as the point that stays."""
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = centre_xy, np.negative(centre_xy)
+    return there @ matrix @ back
 
 
 def motion(rng: np.random.Generator, frames: int, leaves: bool) -> list[Matrix]:
@@ -80,51 +89,63 @@ def motion(rng: np.random.Generator, frames: int, leaves: bool) -> list[Matrix]:
 def grid(matrices: list[Matrix], size: int, bends: torch.Tensor | None = None) -> torch.Tensor:
     """Backward maps (T of 3x3, output unit -> source unit) -> (T, size, size, 2) float32, for grid_sample.
 
-    bends: (T, size, size, 2) added to the output coordinates before the matrix, or None.
+    bends: (T or 1, size, size, 2) added to the output coordinates before the matrix, or None.
     """
-    line = (torch.arange(size, dtype=torch.float32) + 0.5) * (2 / size) - 1
-    base = torch.stack([line.expand(size, size), line[:, None].expand(size, size)], -1)[None]
-    base = base if bends is None else base + bends
-    linear = torch.from_numpy(np.stack(matrices).astype(np.float32))
-    flat = base.reshape(base.shape[0], -1, 2) @ linear[:, :2, :2].transpose(1, 2) + linear[:, None, :2, 2]
-    return flat.reshape(len(matrices), size, size, 2)
+    flows = torch.empty(len(matrices), size, size, 2)
+    line = _line(size)
+    for flow, matrix, bend in zip(flows, matrices, _for_each(bends, len(matrices)), strict=True):
+        for axis in (0, 1):
+            along_x, along_y, shift = (float(v) for v in matrix[axis])
+            torch.add(line * along_x, (line * along_y + shift)[:, None], out=flow[..., axis])
+            if bend is not None:
+                flow[..., axis].add_(bend[..., 0], alpha=along_x).add_(bend[..., 1], alpha=along_y)
+    return flows
 
 
 def bending(rng: np.random.Generator, frames: int, size: int, moving: bool) -> torch.Tensor:
-    """Smooth random displacement, (T, size, size, 2) in unit; `moving`: it drifts from one field to another."""
+    """Smooth random displacement, (T or 1, size, size, 2) in unit; `moving`: it drifts from one field to another."""
     nodes = int(rng.integers(4, 8))
-    ends = rng.normal(0, rng.uniform(0.05, 0.25) / nodes, (2 if moving else 1, 2, nodes, nodes)).astype(np.float32)
-    fields = F.interpolate(torch.from_numpy(ends), size=(size, size), mode="bicubic", align_corners=True)
-    if moving:
-        share = torch.linspace(0, 1, frames)[:, None, None, None]
-        fields = fields[:1] + share * (fields[1:] - fields[:1])
-    return fields.permute(0, 2, 3, 1).expand(frames, -1, -1, -1)
+    ends = rng.normal(0, rng.uniform(0.05, 0.25) / nodes, (2 if moving else 1, 2, nodes, nodes))
+    fields = _smooth(ends, size).permute(0, 2, 3, 1)
+    if not moving:
+        return fields
+    share = torch.linspace(0, 1, frames)[:, None, None, None]
+    return torch.lerp(fields[:1], fields[1:], share)
 
 
 def swelling(centre_xy: tuple[float, float], radius: float, amounts: np.ndarray, size: int) -> torch.Tensor:
     """Displacement that shrinks (amount > 0, below 2) or grows (< 0) what is near `centre_xy`; (T, size, size, 2)."""
-    line = (torch.arange(size, dtype=torch.float32) + 0.5) * (2 / size) - 1
-    offset = torch.stack(
-        [(line - centre_xy[0]).expand(size, size), (line - centre_xy[1])[:, None].expand(size, size)], -1
-    )
-    bell = torch.exp(-(offset**2).sum(-1, keepdim=True) / (2 * max(radius, 0.05) ** 2))
-    return torch.from_numpy(amounts.astype(np.float32))[:, None, None, None] * (offset * bell)[None]
+    x, y = _line(size) - centre_xy[0], _line(size)[:, None] - centre_xy[1]
+    narrow = -1 / (2 * max(radius, 0.05) ** 2)
+    bell = torch.exp(x**2 * narrow) * torch.exp(y**2 * narrow)
+    return torch.from_numpy(amounts.astype(np.float32))[:, None, None, None] * torch.stack([x * bell, y * bell], -1)
 
 
 def without_object(picture: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """(1, C, H, W) with what `mask` (1, 1, H, W) covers replaced by its surroundings, smooth and as noisy as they."""
-    grown = F.max_pool2d(mask, 5, 1, 2)
+    grown = _grown(mask, 4)
     known = 1 - grown
     filled = _pushed_and_pulled(picture * known, known)
-    rough = (picture - F.avg_pool2d(picture, 3, 1, 1)) * known
-    spread = float(rough.std()) * 1.1
+    spread = float((picture[..., 1:] - picture[..., :-1]).mul_(known[..., 1:]).std()) / 2**0.5
     grain = torch.from_numpy(rng.standard_normal((1, 1, *picture.shape[-2:]), dtype=np.float32)) * spread
-    soft = F.avg_pool2d(grown, 5, 1, 2)
-    return picture * (1 - soft) + (filled + grain) * soft
+    return torch.lerp(picture, filled + grain, grown)
+
+
+def pooled(pictures: torch.Tensor, factor: int) -> torch.Tensor:
+    """(..., H, W) averaged over factor x factor pixels; the last ones of an odd size count again. Sums of strided views
+    are several times faster on a CPU than avg_pool2d."""
+    height, width = pictures.shape[-2:]
+    pictures = F.pad(pictures, (0, -width % factor, 0, -height % factor), mode="replicate")
+    rows = sum(pictures[..., i::factor, :] for i in range(1, factor)) + pictures[..., ::factor, :]
+    total = sum(rows[..., i::factor] for i in range(1, factor)) + rows[..., ::factor]
+    return total / factor**2
 
 
 def look(pictures: torch.Tensor, rng: np.random.Generator, strength: Strength) -> torch.Tensor:
-    """Random tone, bias field, noise and sharpness of a clip, (T, C, S, S) in 0..1, C 1 or 3; the same for its frames."""
+    """Random tone, bias field, noise and sharpness of a clip (T, C, S, S) in 0..1, C 1 or 3; alike in its frames."""
+    if rng.random() < strength.stretch:
+        low, high = pictures.amin(), pictures.amax()
+        pictures = (pictures - low) / (high - low).clamp_min(0.05)
     if pictures.shape[1] == 3:
         pictures = _recoloured(pictures, rng, strength)
     if rng.random() < strength.tone:
@@ -144,7 +165,7 @@ def look(pictures: torch.Tensor, rng: np.random.Generator, strength: Strength) -
 
 def flicker(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Brightness and contrast drifting from frame to frame, as between slices and in a moving camera's view."""
-    drift = np.cumsum(rng.normal(0, [0.02, 0.03], (len(pictures), 2)), axis=0) - [0, 0]
+    drift = np.cumsum(rng.normal(0, [0.02, 0.03], (len(pictures), 2)), axis=0)
     shift, gain = torch.from_numpy(drift.T.astype(np.float32))[:, :, None, None, None]
     return pictures * (1 + gain) + shift
 
@@ -157,13 +178,20 @@ def _turned(degrees: float) -> Matrix:
 def _pushed_and_pulled(weighted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Fill where weight is 0 from ever coarser averages of where it is not."""
     if min(weight.shape[-2:]) <= 2:
-        return (weighted.sum((-2, -1), keepdim=True) / weight.sum((-2, -1), keepdim=True).clamp_min(1e-6)).expand_as(
-            weighted
-        )
-    coarse = _pushed_and_pulled(F.avg_pool2d(weighted, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True))
+        total = weight.sum((-2, -1), keepdim=True).clamp_min(1e-6)
+        return (weighted.sum((-2, -1), keepdim=True) / total).expand_as(weighted)
+    coarse = _pushed_and_pulled(pooled(weighted, 2), pooled(weight, 2))
     guess = F.interpolate(coarse, size=weight.shape[-2:], mode="bilinear", align_corners=False)
-    share = weight.clamp(0, 1)
-    return share * (weighted / weight.clamp_min(1e-6)) + (1 - share) * guess
+    return torch.lerp(guess, weighted / weight.clamp_min(1e-6), weight.clamp(0, 1))
+
+
+def _grown(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """(1, 1, H, W) dilated by a square of `reach` pixels to each side."""
+    for axis in (-2, -1):
+        padded = F.pad(mask, (0, 0, reach, reach) if axis == -2 else (reach, reach))
+        size = mask.shape[axis]
+        mask = torch.stack([padded.narrow(axis, i, size) for i in range(2 * reach + 1)]).amax(0)
+    return mask
 
 
 def _toned(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -185,16 +213,40 @@ def _recoloured(pictures: torch.Tensor, rng: np.random.Generator, strength: Stre
 
 
 def _bias_field(rng: np.random.Generator, size: int) -> torch.Tensor:
-    nodes = torch.from_numpy(rng.normal(0, 0.3, (1, 1, 4, 4)).astype(np.float32))
-    return F.interpolate(nodes, size=(size, size), mode="bicubic", align_corners=True).exp()
+    return _smooth(rng.normal(0, 0.3, (1, 1, 4, 4)), size).exp()
+
+
+def _smooth(nodes: np.ndarray, size: int) -> torch.Tensor:
+    """(N, C, k, k) -> (N, C, size, size) float32; cubic up to 32 pixels, linear from there, which is much faster."""
+    coarse = torch.from_numpy(nodes.astype(np.float32))
+    coarse = F.interpolate(coarse, size=(32, 32), mode="bicubic", align_corners=True)
+    return F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=True)
+
+
+def _line(size: int) -> torch.Tensor:
+    """Pixel centres of a row, in unit."""
+    return (torch.arange(size, dtype=torch.float32) + 0.5) * (2 / size) - 1
+
+
+def _for_each(bends: torch.Tensor | None, frames: int) -> list[torch.Tensor | None]:
+    if bends is None:
+        return [None] * frames
+    return [bends[min(t, len(bends) - 1)] for t in range(frames)]
 
 
 def _blurred(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
-    reach = max(1, round(2.5 * sigma))
-    weights = torch.exp(-(torch.arange(-reach, reach + 1, dtype=torch.float32) ** 2) / (2 * sigma**2))
-    weights = (weights / weights.sum()).view(1, 1, 1, -1)
-    flat = F.pad(pictures.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(flat, weights), weights.transpose(2, 3)).view_as(pictures)
+    """Gaussian, one axis after the other, as sums of shifted views: conv2d with one channel is slow on a CPU."""
+    reach = max(1, round(2.2 * sigma))
+    weights = np.exp(-(np.arange(reach + 1) ** 2) / (2 * sigma**2))
+    weights /= weights[0] + 2 * weights[1:].sum()
+    for axis, margin in ((-2, (0, 0, reach, reach)), (-1, (reach, reach, 0, 0))):
+        padded, size = F.pad(pictures, margin, mode="replicate"), pictures.shape[axis]
+        total = padded.narrow(axis, reach, size) * float(weights[0])
+        for i in range(1, reach + 1):
+            total.add_(padded.narrow(axis, reach - i, size), alpha=float(weights[i]))
+            total.add_(padded.narrow(axis, reach + i, size), alpha=float(weights[i]))
+        pictures = total
+    return pictures
 
 
 def _coarse(pictures: torch.Tensor, factor: float) -> torch.Tensor:
@@ -212,5 +264,5 @@ def _noisy(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     if grain != size:
         noise = F.interpolate(noise, size=(size, size), mode="bilinear", align_corners=False)
     if rng.random() < 0.3:
-        return pictures * (1 + noise * float(rng.uniform(0.05, 0.25)))
-    return pictures + noise * float(rng.uniform(0.01, 0.08))
+        return pictures * (1 + noise * float(rng.uniform(0.05, 0.2)))
+    return pictures + noise * float(rng.uniform(0.01, 0.06))

@@ -23,9 +23,15 @@ from voxtrace.train.cases import HIGH_PERCENTILES, LOW_PERCENTILES, LabelledObje
 from voxtrace.train.synth import SynthPool
 
 WINDOW_LEAST = 32  # pixels; as the session's zoom
-CT_WINDOWS = {"soft": (40, 400), "liver": (60, 200), "lung": (-600, 1500), "bone": (400, 1800), "wide": (200, 2400)}
+CT_WINDOWS_HU = {  # level, width
+    "soft": (40.0, 400.0),
+    "liver": (60.0, 200.0),
+    "lung": (-600.0, 1500.0),
+    "bone": (400.0, 1800.0),
+    "wide": (200.0, 2400.0),
+}
 CT_SHARES = (0.6, 0.1, 0.12, 0.1, 0.08)
-VISIBLE_PIXELS = 12  # the object must have so many on the prompted frame of the clip
+VISIBLE_PIXELS = 20  # the object must have so many on the prompted frame of the clip
 ATTEMPTS = 30
 
 
@@ -47,8 +53,8 @@ class Options:
     zoom: tuple[float, float] = (1.6, 3.0)
     whole_frame: float = 0.25
     box_jitter: float = 0.10
-    ends: float = 0.5
-    still: float = 0.6
+    ends: float = 0.65
+    still: float = 0.5
     other_axes: float = 0.3
     part: float = 0.7
     union: float = 0.15
@@ -91,11 +97,13 @@ class Sampler:
     clip_length: int | Sequence[int] = 1
     options: Options = field(default_factory=Options)
     refresh: int = 128
-    _drawn: int = 0
+    _drawn: int = field(default=0, init=False)
+    _groups: list[dict[str, list[LoadedCase]]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.loaded and self.synth is None:
             raise InputError("a sampler needs at least one loaded case or a pool of synthetic ones")
+        self._groups = _by_set(self.loaded)
 
     def draw(self) -> Clip:
         """The next clip of a stream of its own."""
@@ -143,7 +151,7 @@ class Sampler:
 
     def _case(self, rng: np.random.Generator, position: int) -> LoadedCase:
         o = self.options
-        groups = _by_set(self.loaded)
+        groups = self._groups
         shares = np.array(
             [o.images * bool(groups[0]), o.volumes * bool(groups[1]), o.synthetic * (self.synth is not None)]
         )
@@ -201,8 +209,8 @@ def _walk(
     """Frame numbers of a clip that starts where the object is; often it runs past the object's end."""
     areas = target.areas(axis)
     good = target.frames(axis)[0] + np.flatnonzero(areas >= max(6, 0.02 * areas.max()))
-    track = list(case.labelled) if axis == 0 else list(range(case.frames.shape[axis]))
-    starts = [track.index(f) for f in good if f in set(track)]
+    track = _track(case, target, axis)
+    starts = [track.index(int(f)) for f in good if int(f) in track]
     if not starts:
         return None
     if len(track) == 1:
@@ -222,6 +230,15 @@ def _walk(
         leaving = [s for s in reach if abs(last - s) < abs(step) * (length - 1)]
         place = leaving[int(rng.integers(len(leaving)))] if leaving else place
     return [track[_bounced(place + step * t, len(track))] for t in range(length)]
+
+
+def _track(case: LoadedCase, target: LabelledObject, axis: int) -> list[int]:
+    """The frames whose labels can be trusted. Where a video is labelled on a few frames only, not every object is on
+    each of them (cine MR: the muscle in one phase only), so a missing label does not say that the object is gone."""
+    if axis or len(case.labelled) == len(case.frames):
+        return list(range(case.frames.shape[axis]))
+    held = set((target.frames()[0] + np.flatnonzero(target.areas())).tolist())
+    return [index for index in case.labelled if index in held]
 
 
 def _bounced(position: int, count: int) -> int:
@@ -270,7 +287,7 @@ def _rendered(
     """Read, place, move and colour the frames: (T, 3, S, S) uint8 and (T, S, S) uint8."""
     length, still = len(order), len(set(order)) == 1
     play = _Play.of(rng, length, still, options) if length > 1 else _Play(False, False, False)
-    turned = augment.placement(rng, options.strength)
+    turned = augment.placement(rng, options.strength, _placed(box, window, np.eye(3))[0])
     steps = [turned] * length
     if length > 1 and (still or rng.random() < 0.25):
         steps = [turned @ move for move in _around(box, window, turned, augment.motion(rng, length, play.leaves))]
@@ -282,7 +299,7 @@ def _rendered(
     factor = max(1, int(np.sqrt((window[2] - window[0]) * (window[3] - window[1])) / options.size + 0.35))
     flows = augment.grid([_unit_matrix(area, factor) @ m for m in maps], options.size, bends)
     if factor > 1:
-        source = F.avg_pool2d(source, factor, ceil_mode=True, count_include_pad=False)
+        source = augment.pooled(source, factor)
     if play.fades:
         drawn = _fading(source, flows, rng)
     else:
@@ -334,10 +351,8 @@ def _placed(box: Rectangle, window: Rectangle, turned: np.ndarray) -> tuple[tupl
 
 def _around(box: Rectangle, window: Rectangle, turned: np.ndarray, moves: list[np.ndarray]) -> list[np.ndarray]:
     """Turn and scale about the object, not about the window's middle."""
-    (x, y), _ = _placed(box, window, turned)
-    there, back = np.eye(3), np.eye(3)
-    there[:2, 2], back[:2, 2] = (x, y), (-x, -y)
-    return [there @ move @ back for move in moves]
+    centre, _ = _placed(box, window, turned)
+    return [augment.about(centre, move) for move in moves]
 
 
 def _window_matrix(window: Rectangle) -> np.ndarray:
@@ -371,7 +386,7 @@ def _source(case, target, axis, order, area, rng) -> np.ndarray:  # type: ignore
     for index, number in enumerate(order):
         spot = target.on_frame(number, axis)
         if spot is not None:
-            _paste(source[index, -1], *spot, (y0, x0))
+            _paste(source[index, -1], spot[0], spot[1], (y0, x0))
     low, high = _shades(case, frames[0, ..., 0], source[0, -1] > 0, rng)
     source[:, :-1] = np.moveaxis(((frames.astype(np.float32) - low) / (high - low)).clip(0, 1), -1, 1)
     return source
@@ -390,12 +405,12 @@ def _shades(case: LoadedCase, values: np.ndarray, mask: np.ndarray, rng: np.rand
     if case.percentiles is None:
         return 0.0, 255.0
     if case.modality == "ct":
-        name = list(CT_WINDOWS)[int(rng.choice(len(CT_SHARES), p=CT_SHARES))]
+        name = list(CT_WINDOWS_HU)[int(rng.choice(len(CT_SHARES), p=CT_SHARES))]
         middle = float(np.median(values[mask])) if mask.any() else 40.0
-        level, width = CT_WINDOWS[name]
+        level, width = CT_WINDOWS_HU[name]
         level, width = level + rng.uniform(-0.1, 0.1) * width, width * np.exp(rng.uniform(-0.2, 0.2))
         if not level - 0.45 * width < middle < level + 0.45 * width:
-            level, width = (middle, 500.0) if not -160 < middle < 240 else CT_WINDOWS["soft"]
+            level, width = (middle, 500.0) if not -160 < middle < 240 else CT_WINDOWS_HU["soft"]
         return float(level - width / 2), float(level + width / 2)
     low = float(case.percentiles[0][int(rng.choice(len(LOW_PERCENTILES), p=(0.15, 0.55, 0.2, 0.1)))])
     high = float(case.percentiles[1][int(rng.choice(len(HIGH_PERCENTILES), p=(0.1, 0.2, 0.55, 0.15)))])
@@ -417,18 +432,12 @@ def _fading(source: torch.Tensor, flows: torch.Tensor, rng: np.random.Generator)
     return torch.cat([pictures, seen[:, -1:] * lasts[:, None, None, None]], 1)
 
 
-_groups_of: dict[int, tuple[Sequence[LoadedCase], list[dict[str, list[LoadedCase]]]]] = {}
-
-
 def _by_set(loaded: Sequence[LoadedCase]) -> list[dict[str, list[LoadedCase]]]:
     """[pictures by set, volumes and videos by set]."""
-    known = _groups_of.get(id(loaded))
-    if known is None or known[0] is not loaded:
-        groups: list[dict[str, list[LoadedCase]]] = [defaultdict(list), defaultdict(list)]
-        for case in loaded:
-            groups[case.kind != "image"][case.set].append(case)
-        known = _groups_of[id(loaded)] = (loaded, groups)
-    return known[1]
+    groups: list[dict[str, list[LoadedCase]]] = [defaultdict(list), defaultdict(list)]
+    for case in loaded:
+        groups[case.kind != "image"][case.set].append(case)
+    return groups
 
 
 @dataclass(slots=True)

@@ -143,7 +143,7 @@ def _add_tubes(rng: np.random.Generator, labels: np.ndarray) -> None:
 def _grow_tube(rng, labels, value, place, direction, radius, branches) -> None:  # type: ignore[no-untyped-def]
     """Stamp balls along a wandering line; a branch leaves it thinner."""
     flat = labels.shape[0] == 1
-    step = max(1.0, radius * 0.6)
+    step = max(1.0, radius * 0.8)
     for _ in range(int(rng.uniform(0.4, 1.2) * labels.shape[1] / step)):
         _stamp(labels, value, place, radius)
         direction = direction + _direction(rng, flat) * 0.25
@@ -162,8 +162,8 @@ def _stamp(labels: np.ndarray, value: int, place: np.ndarray, radius: float) -> 
     high = np.minimum(np.ceil(place + radius).astype(int) + 1, labels.shape)
     if (low >= high).any():
         return
-    z, y, x = np.ogrid[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    ball = (z - place[0]) ** 2 + (y - place[1]) ** 2 + (x - place[2]) ** 2 <= radius**2
+    z, y, x = (np.arange(a, b) - p for a, b, p in zip(low, high, place, strict=True))
+    ball = (z**2)[:, None, None] + (y**2)[:, None] + x**2 <= radius**2
     labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]][ball] = value
 
 
