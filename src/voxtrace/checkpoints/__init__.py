@@ -1,1 +1,50 @@
-"""Model names and weights files: find, download, read safely, tell apart, load, save."""
+"""Model names and weights files: find, download, read safely, tell apart, load, save.
+
+    registered  what is known by name (checkpoints.toml)      reader  a file's tensors; no pickle's code ever runs
+    download    fetch it, checked by hash                     hugging_face  transformers' names -> official ones
+    locate      name or file -> file, net, image size         nets, loading, saving  torch: build, load strictly, write
+    sniff       tensors -> net                                report  what `voxtrace weights` shows
+
+Importing this needs no torch; `load`, `save` and `MismatchError` import it when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voxtrace.checkpoints.download import hash_note, pull
+from voxtrace.checkpoints.locate import Located, resolve
+from voxtrace.checkpoints.registered import Registered, find, home, registry
+from voxtrace.checkpoints.report import Report, Row, check, list_rows
+
+if TYPE_CHECKING:
+    from voxtrace.checkpoints.loading import MismatchError, load
+    from voxtrace.checkpoints.saving import save
+
+__all__ = [
+    "Located",
+    "MismatchError",
+    "Registered",
+    "Report",
+    "Row",
+    "check",
+    "find",
+    "hash_note",
+    "home",
+    "list_rows",
+    "load",
+    "pull",
+    "registry",
+    "resolve",
+    "save",
+]
+
+_WITH_TORCH = {"load": "loading", "MismatchError": "loading", "save": "saving"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

@@ -15,7 +15,8 @@ import numpy as np
 from voxtrace.errors import CheckpointError
 
 HEAD = (
-    r"^((?:sam_)?mask_decoder\.(?:iou_prediction_head|output_hypernetworks_mlps\.\d+|pred_obj_score_head)|obj_ptr_proj)"
+    r"^((?:sam_)?mask_decoder\.(?:iou_prediction_head|output_hypernetworks_mlps\.\d+|pred_obj_score_head)"
+    r"|obj_ptr_proj)"
 )
 
 
