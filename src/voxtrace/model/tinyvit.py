@@ -147,6 +147,8 @@ class TinyVitBlock(nn.Module):
 class BiasedAttention(nn.Module):
     """Attention within windows, with a learnt bias for each distance (|dy|, |dx|), the same in all four directions."""
 
+    distance: Tensor
+
     def __init__(self, dim: int, num_heads: int, window: int) -> None:
         super().__init__()
         self.num_heads = num_heads

@@ -85,6 +85,9 @@ class RelativeAttention(nn.Module):
     the two products become further channels of the query, and the key gets a 1 in the channels of its row and column.
     """
 
+    distance: Tensor
+    one_hot: Tensor
+
     def __init__(self, dim: int, num_heads: int, side: int) -> None:
         super().__init__()
         self.num_heads = num_heads
