@@ -1,0 +1,131 @@
+"""What a clip shows: which object, along which axis, which frames, and which window around the prompted object.
+
+The window imitates a session's: a square around the box a sloppy person draws, a few times its size, inside the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voxtrace.train.augment import Strength
+from voxtrace.train.cases import LabelledObject, LoadedCase
+
+WINDOW_LEAST = 32  # pixels; as the session's zoom
+
+Rectangle = tuple[float, float, float, float]  # y0, x0, y1, x1, half-open
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is drawn and how it is framed.
+
+    images, volumes, synthetic: shares of clips of real pictures, of real volumes and videos, and of made-up cases.
+    zoom: the window's side as a multiple of the box's larger side, drawn uniformly; whole_frame: share of clips that
+    show the whole frame, squashed to a square; box_jitter: how far a person's box is off, as a share of its size.
+    ends: share of volume clips started so that they run past the object's end, where the scan allows it.
+    still: share of made-up movements from pictures that neither fade out nor leave the window.
+    """
+
+    size: int = 256
+    images: float = 0.55
+    volumes: float = 0.30
+    synthetic: float = 0.15
+    zoom: tuple[float, float] = (1.6, 3.0)
+    whole_frame: float = 0.25
+    box_jitter: float = 0.10
+    ends: float = 0.65
+    still: float = 0.5
+    other_axes: float = 0.3
+    part: float = 0.7
+    union: float = 0.15
+    strength: Strength = field(default_factory=Strength)
+    set_weights: dict[str, float] = field(default_factory=dict)
+
+
+def choose_object(case: LoadedCase, rng: np.random.Generator, options: Options) -> LabelledObject:
+    """All of a label, one piece of it, or several labels at once, as far as the case has them."""
+    draw = rng.random()
+    if "union" in case.objects and draw < options.union:
+        kind = "union"
+    elif "part" in case.objects and rng.random() < options.part * (1.0 if case.kind == "image" else 0.6):
+        kind = "part"
+    else:
+        kind = "whole"
+    choices = case.objects[kind]
+    return choices[int(rng.integers(len(choices)))]
+
+
+def choose_axis(case: LoadedCase, rng: np.random.Generator, options: Options) -> int:
+    """Mostly z; also y or x where voxels are not too flat for such a view to make sense."""
+    thin = case.kind == "volume" and max(case.spacing) <= 3.0 * min(case.spacing) and min(case.frames.shape[:3]) >= 20
+    return int(rng.integers(1, 3)) if thin and rng.random() < options.other_axes else 0
+
+
+def choose_frames(
+    case: LoadedCase, target: LabelledObject, axis: int, rng: np.random.Generator, length: int, options: Options
+) -> list[int] | None:
+    """Frame numbers of a clip that starts where the object is; often it runs past the object's end."""
+    areas = target.areas(axis)
+    good = target.frames(axis)[0] + np.flatnonzero(areas >= max(6, 0.02 * areas.max()))
+    track = _track(case, target, axis)
+    starts = [track.index(int(f)) for f in good if int(f) in track]
+    if not starts:
+        return None
+    if len(track) == 1:
+        return [track[0]] * length
+    step = int(rng.choice([-1, 1]))
+    if (
+        case.kind == "volume"
+        and len(track) > 40
+        and case.spacing[axis] <= 1.6 * min(case.spacing)
+        and rng.random() < 0.4
+    ):
+        step *= 2
+    reach = [s for s in starts if 0 <= s + step * (length - 1) < len(track)] or starts
+    place = reach[int(rng.integers(len(reach)))]
+    if rng.random() < options.ends:
+        last = starts[-1] if step > 0 else starts[0]
+        leaving = [s for s in reach if abs(last - s) < abs(step) * (length - 1)]
+        place = leaving[int(rng.integers(len(leaving)))] if leaving else place
+    return [track[_bounced(place + step * t, len(track))] for t in range(length)]
+
+
+def _track(case: LoadedCase, target: LabelledObject, axis: int) -> list[int]:
+    """The frames whose labels can be trusted. Where a video is labelled on a few frames only, not every object is on
+    each of them (cine MR: the muscle in one phase only), so a missing label does not say that the object is gone."""
+    if axis or len(case.labelled) == len(case.frames):
+        return list(range(case.frames.shape[axis]))
+    held = set((target.frames()[0] + np.flatnonzero(target.areas())).tolist())
+    return [index for index in case.labelled if index in held]
+
+
+def _bounced(position: int, count: int) -> int:
+    """Reflect a walk that reaches the scan's end, the end frame not shown twice."""
+    position = position % (2 * count - 2)
+    return position if position < count else 2 * count - 2 - position
+
+
+def box_of(first: tuple[int, int], patch: np.ndarray) -> Rectangle:
+    rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
+    y, x = first
+    return float(y + rows[0]), float(x + columns[0]), float(y + rows[-1] + 1), float(x + columns[-1] + 1)
+
+
+def choose_window(box: Rectangle, shape: tuple[int, int], rng: np.random.Generator, options: Options) -> Rectangle:
+    """The part of a frame (H, W) that the net sees: around a sloppy person's box, or all of it."""
+    if rng.random() < options.whole_frame:
+        return 0.0, 0.0, float(shape[0]), float(shape[1])
+    height, width = box[2] - box[0], box[3] - box[1]
+    off = rng.uniform(-1, 1, 4) * options.box_jitter * np.array([height, width, height, width])
+    y0, x0, y1, x1 = np.array(box) + off
+    side = max(float(rng.uniform(*options.zoom) * max(y1 - y0, x1 - x0)), float(WINDOW_LEAST))
+    top, left = (_inside((a + b - side) / 2, side, full) for a, b, full in ((y0, y1, shape[0]), (x0, x1, shape[1])))
+    return top, left, top + side, left + side
+
+
+def _inside(start: float, side: float, full: int) -> float:
+    """Shift a window into the frame; one larger than the frame covers it, and zeros fill the rest."""
+    low, high = sorted((0.0, full - side))
+    return min(max(start, low), high)
