@@ -93,8 +93,8 @@ def _stream(model: Registered, part: Path, progress: Progress | None) -> None:
     headers = {"Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
-        if tag.is_file():
-            headers["If-Range"] = tag.read_text(encoding="utf-8")
+        if tag.is_file() and (version := tag.read_text(encoding="utf-8")):
+            headers["If-Range"] = version
     with httpx.stream("GET", model.url, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
         if response.status_code == 416:  # nothing is missing, or the part is longer than the file: the hash will tell
             return
@@ -102,18 +102,22 @@ def _stream(model: Registered, part: Path, progress: Progress | None) -> None:
             raise CheckpointError(_refused(model, response.status_code))
         resumed = response.status_code == 206
         done = done if resumed else 0
-        if etag := response.headers.get("ETag"):
-            tag.write_text(etag, encoding="utf-8")
+        tag.write_text(_strong(response.headers.get("ETag", "")), encoding="utf-8")
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
         with part.open("ab" if resumed else "wb") as file:
-            for chunk in response.iter_bytes(CHUNK):
+            for chunk in response.iter_raw():  # unbuffered: what came before a cut is kept
                 file.write(chunk)
                 done += len(chunk)
                 if progress:
                     progress(done, total)
         if total and done < total:
             raise httpx.RemoteProtocolError("the connection closed early")
+
+
+def _strong(etag: str) -> str:
+    """Weak tags do not promise the same bytes, so they cannot guard a range."""
+    return "" if etag.startswith("W/") else etag
 
 
 def _accept(model: Registered, part: Path, path: Path) -> None:
