@@ -1,0 +1,134 @@
+"""One training clip through the net: a simulated prompt on the first frame, corrections, then following with memory.
+
+Nothing here is special to training but the losses: the verbs are those that inference calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtrace import simulate
+from voxtrace.model.mask_decoder import resize
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Sam2
+from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMix:
+    """Chances of the first prompt's kind, and of a correction click after it. The rest are single clicks."""
+
+    box: float = 0.6
+    box_and_clicks: float = 0.1
+    clicks: float = 0.1
+    mask: float = 0.1
+    correction: float = 0.3
+    box_jitter: float = 0.1
+    memories: int = 6
+
+
+def clip_losses(
+    net: Sam2, images: Tensor, truth: Tensor, mix: PromptMix, weights: LossWeights, rng: np.random.Generator
+) -> list[FrameLoss]:
+    """Losses of each decoded frame of B clips.
+
+    images: (B, T, 3, S, S) normalised; truth: (B, T, S, S) of 0 and 1, the object present on every first frame.
+    """
+    batch, length = truth.shape[:2]
+    encoded = net.encode(images.transpose(0, 1).flatten(0, 1))
+    frames = [_part(encoded, slice(t * batch, (t + 1) * batch)) for t in range(length)]
+    heads, losses = _begin(net, frames[0], truth[:, 0], mix, weights, rng)
+    memories, pointers = [], []
+    for time in range(1, length):
+        # After its first use a frame is remembered; a clip of one frame never is.
+        memories.append(net.remember(frames[time - 1], heads.logits, heads.object_score, certain=time == 1))
+        pointers.append(heads.pointer)
+        kept = range(max(0, time - mix.memories), time)
+        recalled = net.recall(
+            [(memories[t], 0 if t == 0 else time - t) for t in sorted({0, *kept})],
+            [(pointers[t], time - t) for t in sorted({0, *kept})],
+        )
+        heads = net.follow(frames[time], recalled)
+        assert heads.candidates is not None
+        losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights))
+    return losses
+
+
+def _begin(
+    net: Sam2, frame: Encoded, truth: Tensor, mix: PromptMix, weights: LossWeights, rng: np.random.Generator
+) -> tuple[Heads, list[FrameLoss]]:
+    kind = rng.choice(5, p=_chances(mix))
+    if kind == 3:
+        return net.begin_with_mask(frame, truth[:, None].float()), []
+    masks = truth.cpu().numpy() > 0
+    clicks = [0, int(rng.integers(1, 3)), int(rng.integers(2, 5)), 0, 1][kind]
+    prompts = [_prompt(mask, kind in (0, 1), clicks, mix.box_jitter, rng) for mask in masks]
+    points, labels = _stack(prompts, truth.device)
+    heads = net.begin(frame, points, labels)
+    assert heads.candidates is not None
+    few, many = net.config.multimask
+    ambiguous = few <= points.shape[1] <= many
+    losses = [frame_loss(heads.candidates, truth, ambiguous, weights)]
+    if rng.random() < mix.correction:
+        heads = _correct(net, frame, heads, prompts, masks, truth, rng)
+        assert heads.candidates is not None
+        losses.append(frame_loss(heads.candidates, truth, False, weights))
+    return heads, losses
+
+
+def _correct(
+    net: Sam2,
+    frame: Encoded,
+    heads: Heads,
+    prompts: list[tuple[np.ndarray, np.ndarray]],
+    masks: np.ndarray,
+    truth: Tensor,
+    rng: np.random.Generator,
+) -> Heads:
+    """A click in the largest error, with the mask so far as the hint: what a person does next."""
+    logits = resize(heads.logits.detach(), truth.shape[-1])[:, 0]
+    guesses = (logits > 0).cpu().numpy()
+    extended = []
+    for (points, labels), mask, guess in zip(prompts, masks, guesses, strict=True):
+        (y, x), positive = simulate.correction_click(mask, guess, rng)
+        extended.append((np.concatenate([points, [[x, y]]]), np.append(labels, int(positive))))
+    points, labels = _stack(extended, truth.device)
+    hint = resize((logits > 0).float()[:, None], net.sam_prompt_encoder.mask_size, antialias=True)
+    return net.begin(frame, points, labels, hint * MASK_SCALE + MASK_BIAS)
+
+
+def _prompt(
+    mask: np.ndarray, box: bool, clicks: int, jitter: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P, 2) in net pixels, 0 = centre of the first pixel, and labels (P,)."""
+    points, labels = np.zeros((0, 2)), np.zeros(0, np.int64)
+    if box:
+        y0, x0, y1, x1 = simulate.box(mask, jitter, rng)
+        points, labels = np.array([[x0, y0], [x1 - 1, y1 - 1]], float), np.array([2, 3])
+    if clicks:
+        places = np.asarray(simulate.clicks(mask, clicks, rng, how="random" if rng.random() < 0.5 else "centre"))
+        points = np.concatenate([points, places[:, ::-1]])
+        labels = np.append(labels, np.ones(len(places), np.int64))
+    return points, labels
+
+
+def _stack(prompts: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pad to the longest prompt with label -1."""
+    longest = max(len(labels) for _, labels in prompts)
+    points = np.zeros((len(prompts), longest, 2), np.float32)
+    labels = np.full((len(prompts), longest), -1, np.int64)
+    for row, (place, label) in enumerate(prompts):
+        points[row, : len(place)], labels[row, : len(label)] = place, label
+    return torch.from_numpy(points).to(device), torch.from_numpy(labels).to(device)
+
+
+def _chances(mix: PromptMix) -> list[float]:
+    named = [mix.box, mix.box_and_clicks, mix.clicks, mix.mask]
+    return [*named, max(0.0, 1 - sum(named))]
+
+
+def _part(encoded: Encoded, rows: slice) -> Encoded:
+    return Encoded(encoded.embedding[rows], tuple(m[rows] for m in encoded.high_res))

@@ -1,0 +1,98 @@
+"""Losses of SAM 2's training: mask (focal, dice, cross-entropy), expected IoU, object score.
+
+Default weights are the published ones (MedSAM2's recipe: focal 20, dice 1, IoU 1, object score 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from voxtrace.model.mask_decoder import Masks, resize
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much each part counts; focal's alpha and gamma as published."""
+
+    focal: float = 20.0
+    dice: float = 1.0
+    cross_entropy: float = 0.0
+    iou: float = 1.0
+    object_score: float = 1.0
+    alpha: float = 0.25
+    gamma: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLoss:
+    """Means over the batch: the sum to be minimised, and for the log the Dice of the chosen masks (present only)."""
+
+    total: Tensor
+    dice_score: Tensor
+    presence_accuracy: Tensor
+
+
+def frame_loss(masks: Masks, truth: Tensor, ambiguous: bool, weights: LossWeights) -> FrameLoss:
+    """Loss of one frame.
+
+    masks: the decoder's four candidates for N objects. truth: (N, S, S) of 0 and 1.
+    ambiguous: the best of candidates 1..3 is taught (least mask loss); otherwise candidate 0 only.
+    Frames without the object teach the object score alone.
+    """
+    present = truth.flatten(1).any(1)
+    logits = masks.logits[:, 1:] if ambiguous else masks.logits[:, :1]
+    expected = masks.iou[:, 1:] if ambiguous else masks.iou[:, :1]
+    logits = resize(logits.float(), truth.shape[-1])
+    truth = truth[:, None].float().expand_as(logits)
+    mask_loss = mask_losses(logits, truth, weights)
+    iou, dice = overlap(logits, truth)
+    best = mask_loss.detach().argmin(1, keepdim=True)
+    per_object = mask_loss.gather(1, best)[:, 0] + weights.iou * (expected - iou).abs().mean(1)
+    seen = present.float()
+    score = F.binary_cross_entropy_with_logits(masks.object_score[:, 0].float(), seen)
+    total = (per_object * seen).sum() / len(seen) + weights.object_score * score
+    chosen = dice.gather(1, best)[:, 0]
+    right = ((masks.object_score[:, 0] > 0) == present).float().mean()
+    return FrameLoss(total, (chosen * seen).sum() / seen.sum().clamp(min=1), right)
+
+
+def mask_losses(logits: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
+    """(N, M, H, W) -> (N, M): the weighted sum of the mask's parts."""
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    loss = weights.dice * dice_loss(logits, truth)
+    if weights.focal:
+        loss = loss + weights.focal * focal_loss(logits, truth, entropy, weights.alpha, weights.gamma)
+    if weights.cross_entropy:
+        loss = loss + weights.cross_entropy * entropy.mean((2, 3))
+    return loss
+
+
+def focal_loss(logits: Tensor, truth: Tensor, entropy: Tensor, alpha: float, gamma: float) -> Tensor:
+    """(N, M): Lin et al. 2017 (arXiv:1708.02002), mean over pixels."""
+    probability = logits.sigmoid()
+    missed = probability + truth - 2 * probability * truth
+    balance = alpha * truth + (1 - alpha) * (1 - truth)
+    return (balance * entropy * missed**gamma).mean((2, 3))
+
+
+def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """(N, M): 1 - soft Dice, with 1 added above and below so that an empty truth has a gradient."""
+    probability = logits.sigmoid()
+    both = (probability * truth).sum((2, 3))
+    return 1 - (2 * both + 1) / (probability.sum((2, 3)) + truth.sum((2, 3)) + 1)
+
+
+@torch.no_grad()
+def overlap(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and Dice (N, M) of the masks cut at 0; both empty gives 1."""
+    mask = (logits > 0).float()
+    both = (mask * truth).sum((2, 3))
+    total = mask.sum((2, 3)) + truth.sum((2, 3))
+    union = total - both
+    one = torch.ones_like(both)
+    iou = torch.where(union > 0, both / union.clamp(min=1), one)
+    return iou, torch.where(total > 0, 2 * both / total.clamp(min=1), one)

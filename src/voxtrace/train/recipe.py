@@ -1,0 +1,71 @@
+"""A training, as numbers in a TOML file: recipes/*.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from voxtrace.errors import InputError
+from voxtrace.train.clip import PromptMix
+from voxtrace.train.losses import LossWeights
+from voxtrace.train.samples import Options
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a training's outcome, apart from the data.
+
+    image_size: side in pixels; a net may be trained small first and large later (`start` names the earlier state).
+    frames: frames a step; a step with clips of length T takes frames / T of them.
+    lengths: clip length -> chance. minutes: training time over which the rate falls; the run ends there or at `steps`.
+    """
+
+    name: str
+    model: str
+    image_size: int = 256
+    steps: int = 100_000
+    minutes: float = 60.0
+    frames: int = 16
+    lengths: dict[int, float] = field(default_factory=lambda: {1: 1.0})
+    rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: float = 0.03
+    clip_norm: float = 1.0
+    average: float = 0.998
+    seed: int = 0
+    workers: int = 1
+    start: str = ""
+    samples: Options = field(default_factory=Options)
+    prompts: PromptMix = field(default_factory=PromptMix)
+    losses: LossWeights = field(default_factory=LossWeights)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a TOML file. Raises InputError naming unknown keys."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"no recipe at {path}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not a TOML file: {error}") from None
+    lengths = {int(k): float(v) for k, v in table.pop("lengths", {1: 1.0}).items()}
+    samples = _made(Options, {"size": table.get("image_size", 256), **table.pop("samples", {})}, f"{path} [samples]")
+    prompts = _made(PromptMix, table.pop("prompts", {}), f"{path} [prompts]")
+    losses = _made(LossWeights, table.pop("losses", {}), f"{path} [losses]")
+    return _made(
+        Recipe, {**table, "lengths": lengths, "samples": samples, "prompts": prompts, "losses": losses}, str(path)
+    )
+
+
+def _made(kind: type, values: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return kind(**values)
