@@ -195,7 +195,7 @@ def _painted(rng: np.random.Generator, labels: np.ndarray, channels: int) -> np.
     regions = np.where(labels > 0, labels + tissues - 1, regions)
     tones = _palette(rng, tissues, int(labels.max()), channels)
     texture = _texture(rng, shape)
-    rough = (rng.uniform(0, 0.12) * np.exp(rng.normal(0, 0.5, len(tones)))).astype(np.float32)
+    rough = (rng.uniform(0, 0.09) * np.exp(rng.normal(0, 0.5, len(tones)))).astype(np.float32)
     image = tones[regions] + (texture * rough[regions])[..., None]
     sharp = rng.uniform(0, 1.2)
     if sharp > 0.3:
