@@ -1,0 +1,109 @@
+"""NIfTI (.nii, .nii.gz, .hdr with .img). The only place where its RAS becomes LPS and (x, y, z) becomes (z, y, x)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from voxtrace.errors import InputError
+from voxtrace.io.choice import choose
+from voxtrace.io.labels import smallest_unsigned
+from voxtrace.volume import Volume
+
+SUFFIXES = (".nii", ".nii.gz", ".hdr")
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+MAGIC = (b"n+1\0", b"ni1\0"), (b"n+2\0", b"ni2\0")
+SAME_AFFINE = 1e-3
+FORM_FIELDS = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file begins as NIfTI-1 or NIfTI-2 (after gunzip)."""
+    return head[344:348] in MAGIC[0] or head[4:8] in MAGIC[1]
+
+
+def read(path: Path, select: str | None = None) -> Volume:
+    """One volume of the file; `select` is its index along the fourth axis, counted from 0.
+
+    Whole numbers keep their type; scl_slope and scl_inter give float32. The affine is the file's sform, else its qform,
+    else its spacing with the origin at 0. NIfTI does not say a modality.
+    """
+    image = nibabel.load(path)
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise InputError(
+            f"{path} is {type(image).__name__}, not NIfTI; convert it, for example with nibabel or ITK-SNAP"
+        )
+    stored = image.get_data_dtype()
+    if stored.names:
+        raise InputError(
+            f"{path} holds colour ({'/'.join(stored.names)}), not one number a voxel; save it as grey first"
+        )
+    if stored.kind == "c":
+        raise InputError(f"{path} holds complex numbers; save their magnitude first")
+    chosen = _choose(path, image.shape, select)
+    array = np.asarray(image.dataobj[chosen])
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4 and stored.kind != "f":
+        array = array.astype(np.float32)
+    array = array.reshape((*array.shape, 1)) if array.ndim == 2 else array
+    return Volume(np.ascontiguousarray(array.T), RAS_TO_LPS @ _affine_ras(image), None, path)
+
+
+def write(path: Path, mask: np.ndarray, like: Volume) -> None:
+    """(D, H, W) labels as NIfTI-1. If `like` came from NIfTI, its qform and sform are kept to the bit."""
+    labels = smallest_unsigned(mask).T
+    source = _source_header(like)
+    if source is None:
+        affine_ras = RAS_TO_LPS @ like.affine_lps
+        image = nibabel.Nifti1Image(labels, affine_ras)
+        image.set_sform(affine_ras, code=1)
+        image.set_qform(affine_ras, code=1, strip_shears=True)
+        image.header.set_xyzt_units("mm")
+    else:
+        image = nibabel.Nifti1Image(labels, None)
+        for name in FORM_FIELDS:
+            image.header[name] = source[name]
+        image.header["pixdim"][:4] = source["pixdim"][:4]
+    image.header["cal_max"] = int(mask.max(initial=0))
+    nibabel.save(image, path)
+
+
+def _choose(path: Path, shape: tuple[int, ...], select: str | None) -> tuple[slice | int, ...]:
+    """The index of one volume in a file of `shape` (x, y, z, t, ...)."""
+    if len(shape) < 2 or min(shape) < 1:
+        raise InputError(f"{path} has shape {shape}; a scan has at least two axes, none of them empty")
+    extra = shape[3:]
+    index = choose(path, int(np.prod(extra)), select, f"has {len(shape)} axes (x, y, z, ...) = {shape}")
+    rest = np.unravel_index(index, extra, order="F") if extra else ()
+    return (*(slice(None) for _ in shape[:3]), *(int(place) for place in rest))
+
+
+def _affine_ras(image: nibabel.Nifti1Pair) -> np.ndarray:
+    header = image.header
+    if header["sform_code"] > 0 or header["qform_code"] > 0:
+        return np.asarray(image.affine, np.float64)
+    # Without a form nibabel centres the scan and mirrors x; ITK counts from the first voxel in LPS, and so do we.
+    spacing = [float(value) if value > 0 else 1.0 for value in header["pixdim"][1:4]]
+    return RAS_TO_LPS @ np.diag([*spacing, 1.0])
+
+
+def _source_header(like: Volume) -> nibabel.Nifti1Header | None:
+    """The header of the scan's own file, if that is NIfTI, still there and of the geometry of `like`.
+
+    With its forms every program lays the mask where it lays the scan, also those that prefer the other form.
+    """
+    source = like.source
+    if source is None or not source.is_file() or not source.name.lower().endswith(SUFFIXES):
+        return None
+    try:
+        image = nibabel.load(source)
+    except Exception:  # a scan that cannot be read any more only costs the exactness
+        return None
+    if not isinstance(image, nibabel.Nifti1Pair) or image.shape[:3] != like.shape[::-1]:
+        return None
+    same = np.abs(RAS_TO_LPS @ _affine_ras(image) - like.affine_lps).max() < SAME_AFFINE
+    return image.header if same else None
