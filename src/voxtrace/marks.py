@@ -1,0 +1,123 @@
+"""What a person said, as values, and the history of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from voxtrace.errors import PromptError
+from voxtrace.prompts import NEGATIVE, FramePrompt
+from voxtrace.result import Track
+from voxtrace.view import Extent, View, union
+
+MAX_LABEL = int(np.iinfo(np.uint16).max)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """What a person said of one object.
+
+    frames: {frame: prompt}. limits: half-open range of frames in which it may lie. view: the window in which it was
+    seen when it was corrected.
+    """
+
+    frames: Mapping[int, FramePrompt]
+    limits: tuple[int, int]
+    view: View | None = None
+
+    def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[int, int]) -> Marks:
+        """With more prompts; a 3D box narrows the limits."""
+        both = {**self.frames, **{f: self.frames[f].joined(p) if f in self.frames else p for f, p in frames.items()}}
+        return replace(self, frames=both, limits=(max(self.limits[0], limits[0]), min(self.limits[1], limits[1])))
+
+    @property
+    def extent(self) -> Extent | None:
+        """What all boxes, masks and clicks inside the object span; None where only clicks speak of it."""
+        spans = [p.extent_xy() for p in self.frames.values()]
+        inside = [p.points_xy[p.labels != NEGATIVE] for p in self.frames.values()]
+        clicks = [(*points.min(0).tolist(), *points.max(0).tolist()) for points in inside if len(points)]
+        known = [span for span in spans if span is not None]
+        return union([*known, *clicks]) if known else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Object:
+    """One object of a session. locked: its track, frozen; None while it is free to change."""
+
+    label: int
+    name: str
+    marks: Marks
+    locked: Track | None = None
+
+
+class History:
+    """The objects as they are marked now, and every earlier state: each is a tuple of frozen values."""
+
+    def __init__(self) -> None:
+        self._states: list[tuple[Object, ...]] = [()]
+        self._now = 0
+        self._labels_used: set[int] = set()
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """The state that holds now."""
+        return self._states[self._now]
+
+    def undo(self) -> bool:
+        """Go one state back; False if there is none."""
+        self._now -= (moved := self._now > 0)
+        return moved
+
+    def redo(self) -> bool:
+        """Go one state forward again; False if there is none."""
+        self._now += (moved := self._now < len(self._states) - 1)
+        return moved
+
+    def change(self, objects: tuple[Object, ...]) -> None:
+        """Begin a new state; what was undone before is gone."""
+        self._states[self._now + 1 :] = [objects]
+        self._now += 1
+
+    def replace(self, old: Object, new: Object) -> None:
+        """A new state with one object exchanged."""
+        self.change(tuple(new if o is old else o for o in self.objects))
+
+    def mark(
+        self, object: str | int, frames: Mapping[int, FramePrompt], limits: tuple[int, int], view: View | None = None
+    ) -> None:
+        """A new state in which an object, new or known, has more prompts."""
+        if not frames:
+            raise PromptError("an empty list of prompts marks nothing; give at least one")
+        if not any(object in (o.label, o.name) for o in self.objects):
+            return self.change((*self.objects, self._new(object, Marks(frames, limits))))
+        found = self.free(object)
+        marks = replace(found.marks.joined(frames, limits), view=view or found.marks.view)
+        return self.replace(found, replace(found, marks=marks))
+
+    def find(self, object: str | int) -> Object:
+        """The object of this name or label. Raises PromptError for an unknown one."""
+        for o in self.objects:
+            if object in (o.label, o.name):
+                return o
+        known = ", ".join(f"{o.label} ({o.name})" for o in self.objects) or "none"
+        raise PromptError(f"there is no object {object!r}; there are: {known}")
+
+    def free(self, object: str | int) -> Object:
+        """The same, for an object that is to be changed. Raises PromptError if it is locked."""
+        found = self.find(object)
+        if found.locked is not None:
+            raise PromptError(f"{found.name!r} is locked; unlock it before it is changed")
+        return found
+
+    def _new(self, object: str | int, marks: Marks) -> Object:
+        """A label that was ever used is not used again: the last result still shows the object that had it."""
+        if isinstance(object, int) and not 1 <= object <= MAX_LABEL:
+            raise PromptError(f"label {object} cannot be written; labels go from 1 to {MAX_LABEL}")
+        label = object if isinstance(object, int) and object not in self._labels_used else self._next_label()
+        self._labels_used.add(label)
+        return Object(label, f"object {object}" if isinstance(object, int) else object, marks)
+
+    def _next_label(self) -> int:
+        return next(n for n in range(1, len(self._labels_used) + 2) if n not in self._labels_used)
