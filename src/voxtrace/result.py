@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def draw(
     """
     dtype = label_dtype([*tracks, *locked])
     alike = len(set(shapes)) == 1
-    frames = np.zeros((len(shapes), *shapes[0]), dtype) if alike else [np.zeros(shape, dtype) for shape in shapes]
+    frames: Any = np.zeros((len(shapes), *shapes[0]), dtype) if alike else [np.zeros(shape, dtype) for shape in shapes]
     for frame in sorted({f for t in [*tracks.values(), *locked.values()] for f in t.patches}):
         free = {label: t.logits(frame, shapes[frame]) for label, t in tracks.items() if frame in t.patches}
         taken = {label: t.logits(frame, shapes[frame]) > 0 for label, t in locked.items() if frame in t.patches}

@@ -1,4 +1,4 @@
-"""From marks to tracks: choose a window, begin on the marked frames, follow, look again where the window was too small."""
+"""From marks to tracks: choose a window, begin on the marked frames, follow, look again if the window was too small."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """How a session looks for its objects. shape: (H, W) of the frames; zoom: window / object, None for whole frames."""
+    """How a session looks for its objects. shape: (H, W) of the frames; zoom: None to show whole frames."""
 
     features: FeatureCache
     route: Route

@@ -80,7 +80,7 @@ class Session:
         return self._history.objects
 
     def add(self, prompts: Prompt | Iterable[Prompt], object: str | int = 1) -> Self:
-        """Mark an object, known by name or label; an unknown one is new. Raises PromptError where a prompt does not fit."""
+        """Mark an object, known by name or label; an unknown one is new. PromptError where a prompt does not fit."""
         self._history.mark(object, *self._on_frames(prompts))
         return self
 

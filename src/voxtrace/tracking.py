@@ -36,13 +36,13 @@ class EndOfObject:
 
     def absent(self, logits: np.ndarray, object_score: float) -> bool:
         """Whether the object is missing from one frame with these (H, W) logits."""
-        return object_score <= 0 or np.count_nonzero(logits > 0) < self.min_pixels
+        return object_score <= 0 or int(np.count_nonzero(logits > 0)) < self.min_pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """Which way a walk goes. start: the prompted frame it sets out from. step: +1, -1, or 0 for a set without order.
-    order: the frames to follow the object on; prompted ones are passed over. end: why it ends when `order` is through."""
+    order: the frames to follow the object on; prompted ones are passed over. end: why it ends after the last."""
 
     start: int
     step: int
@@ -73,7 +73,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
-    """One object on one frame. logits: (H, W) float32 of the frame, > 0 is inside; entry: what is remembered, if it is."""
+    """One object on one frame. logits: (H, W) float32 of the frame, > 0 is inside; entry: what is remembered of it."""
 
     object: int
     frame: int
@@ -85,7 +85,7 @@ class Tracked:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """How a walk ended: it set out from frame `start` by `step`; `last` is the last frame that it looked at and kept."""
+    """How a walk ended: it set out from frame `start` by `step`; `last` is the last frame that it kept."""
 
     object: int
     start: int
@@ -191,10 +191,9 @@ class _Going:
 
     def wants(self, frame: int) -> bool:
         """Whether the walk follows its object on this frame."""
+        over = self.stopped or self.walk.object in self.left
         prompted = any(entry.frame == frame for entry in self.walk.bank.prompted)
-        return (
-            not self.stopped and self.walk.object not in self.left and frame in self.walk.course.order and not prompted
-        )
+        return frame in self.walk.course.order and not over and not prompted
 
     def judge(self, tracked: Tracked) -> Iterator[Tracked | Stop]:
         """Pass a frame on, hold it back, or end the walk."""

@@ -1,4 +1,4 @@
-"""What of a frame a net is shown: all of it, or a square window around an object, so that a small one fills the net's input.
+"""What of a frame a net is shown: all of it, or a square window around an object, so that a small one is seen large.
 
 A view cuts frames and prompts out and pastes logits back; nothing else in the program knows about windows.
 """
@@ -46,7 +46,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """The square of `side` pixels whose first pixel is row `y`, column `x` of the frame. It may stick out of the frame."""
+    """The square of `side` pixels whose first pixel is row `y`, column `x` of the frame. It may stick out."""
 
     y: int
     x: int
@@ -62,7 +62,7 @@ class Square:
     def move(self, prompt: FramePrompt) -> FramePrompt:
         """The prompt in the window's pixels."""
         mask = None if prompt.mask is None else self.crop(prompt.mask)
-        return replace(prompt, points_xy=prompt.points_xy - np.float32([self.x, self.y]), mask=mask)
+        return replace(prompt, points_xy=prompt.points_xy - np.array([self.x, self.y], np.float32), mask=mask)
 
     def paste(self, logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """(side, side) logits -> (H, W) float32 of the frame; outside the window there is no object."""
