@@ -21,7 +21,7 @@ Line = tuple[tuple[float, float], tuple[float, float]]
 def box(mask: np.ndarray, jitter: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """(y0, x0, y1, x1) around the mask, each side moved by up to `jitter` of the box's size, inside the frame."""
     mask = _solid(mask)
-    (y0, y1), (x0, x1) = _span(mask.any(1)), _span(mask.any(0))
+    (y0, y1), (x0, x1) = _span(np.any(mask, axis=1)), _span(np.any(mask, axis=0))
     height, width = y1 - y0, x1 - x0
     dy0, dx0, dy1, dx1 = rng.uniform(-jitter, jitter, 4) * (height, width, height, width)
     low_y, high_y = _side(y0 + dy0, y1 + dy1, mask.shape[0])
@@ -122,7 +122,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 def _depth(mask: np.ndarray) -> np.ndarray:
     """Distance of each pixel to the nearest one outside; beyond the frame counts as outside. Only the mask's box is
     worked on: the transform of a whole frame would cost most of a training step's prompts."""
-    (y0, y1), (x0, x1) = _span(mask.any(1)), _span(mask.any(0))
+    (y0, y1), (x0, x1) = _span(np.any(mask, axis=1)), _span(np.any(mask, axis=0))
     depth = np.zeros(mask.shape)
     depth[y0:y1, x0:x1] = ndimage.distance_transform_edt(np.pad(mask[y0:y1, x0:x1], 1))[1:-1, 1:-1]
     return depth
