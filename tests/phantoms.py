@@ -60,7 +60,7 @@ def phantom(
     array = np.where(body, BODY_HU, AIR_HU)
     array[lesion(shape)] = LESION_HU
     noise = np.random.default_rng(seed).normal(0, NOISE_HU, shape)
-    return Volume((array + noise).astype(np.int16), affine(spacing_mm, rotate_deg), modality)
+    return Volume((array + noise).clip(-1024).astype(np.int16), affine(spacing_mm, rotate_deg), modality)
 
 
 def labels(shape: tuple[int, int, int] = (5, 6, 7)) -> np.ndarray:

@@ -33,7 +33,8 @@ class Reader:
     knows_place: bool = False
 
 
-READERS = (
+READERS = (  # DICOM first: its preamble may be the beginning of a TIFF
+    Reader("DICOM", dicom_series.SUFFIXES, dicom_series.recognises, dicom_series.read, knows_place=True),
     Reader("NIfTI", nifti.SUFFIXES, nifti.recognises, nifti.read, knows_place=True),
     Reader("NRRD", nrrd.SUFFIXES, nrrd.recognises, nrrd.read, knows_place=True),
     Reader("MetaImage", meta_image.SUFFIXES, meta_image.recognises, meta_image.read, knows_place=True),
@@ -41,7 +42,6 @@ READERS = (
     Reader("TIFF", picture.TIFF_SUFFIXES, picture.recognises_tiff, picture.read_tiff),
     Reader("video", video.SUFFIXES, video.recognises, video.read),
     Reader("npz", npz.SUFFIXES, npz.recognises, npz.read),
-    Reader("DICOM", dicom_series.SUFFIXES, dicom_series.recognises, dicom_series.read, knows_place=True),
 )
 
 
