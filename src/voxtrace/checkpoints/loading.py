@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from voxtrace.checkpoints.locate import Located, resolve
-from voxtrace.checkpoints.nets import NetConfig, build, from_json, net_config, resized
+from voxtrace.checkpoints.nets import NetConfig, blank, from_json, net_config, resized
 from voxtrace.checkpoints.reader import read_weights
 from voxtrace.errors import CheckpointError
 
@@ -67,7 +67,7 @@ def located_config(located: Located) -> NetConfig:
 
 def loaded(config: NetConfig, state: Mapping[str, Tensor], path: Path) -> nn.Module:
     """The net of `config` with `state` (official names); `path` is for messages. Raises MismatchError."""
-    net = build(config)
+    net = blank(config)
     own = net.state_dict()
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -146,7 +148,9 @@ def _torch_load(path: Path) -> object:
     if zipped:
         _refuse_other_zips(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols: what matters becomes an error below
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -168,14 +172,32 @@ def _refuse_other_zips(path: Path) -> None:
 
 def _refusal(path: Path, message: str) -> str:
     """A refused pickle's message: code if it names something to call or import, else damage."""
-    names = re.findall(r"(?:GLOBAL|Unsupported class|call) ([\w.]+)", message)
-    if names or "Unsupported" in message:
+    names = re.findall(r"GLOBAL ([\w.]+)", message) or _plain_pickle_names(path)
+    if names or "Can only" in message or "Trying to" in message:
         what = f" ({', '.join(dict.fromkeys(names))})" if names else ""
         return (
             f"{path} holds Python objects or code{what} besides tensors, which loading would run; refused, and nothing "
             f"of it was run. Way out: {WAY_OUT}"
         )
     return f"{path} is damaged or no PyTorch file; download it again"
+
+
+def _plain_pickle_names(path: Path) -> list[str]:
+    """What a pickle not written by PyTorch would import, read from its opcodes without running them."""
+    names: list[str] = []
+    texts: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for opcode, argument, _ in pickletools.genops(file):
+                if opcode.name == "GLOBAL":
+                    names.append(str(argument).replace(" ", "."))
+                elif opcode.name == "STACK_GLOBAL":
+                    names.append(".".join(texts[-2:]))
+                elif isinstance(argument, str):
+                    texts.append(argument)
+    except Exception:  # a zip or a damaged pickle; genops raises a dozen kinds
+        return []
+    return names
 
 
 def _unwrapped(loaded: object, path: Path) -> tuple[dict[str, Tensor], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,8 @@ def save(path: Path, model: nn.Module, config: NetConfig, metadata: Mapping[str,
         save_file(state, part, metadata=texts)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise OutputError(f"{path} cannot be written: {error}") from error
 
 
