@@ -6,7 +6,17 @@ sagittal ones) and with square millimetres, whatever the file's own order and sp
 
 from voxtrace.preview.frame import colour_of, overlay
 from voxtrace.preview.scene import Scene
-from voxtrace.preview.sheet import contact_sheet, save_picture, side_by_side
+from voxtrace.preview.sheet import contact_sheet, gallery, save_picture, side_by_side
 from voxtrace.preview.view import View, view_of
 
-__all__ = ["Scene", "View", "colour_of", "contact_sheet", "overlay", "save_picture", "side_by_side", "view_of"]
+__all__ = [
+    "Scene",
+    "View",
+    "colour_of",
+    "contact_sheet",
+    "gallery",
+    "overlay",
+    "save_picture",
+    "side_by_side",
+    "view_of",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,22 @@ def contact_sheet(scene: Scene) -> Image.Image:
         row, column = divmod(number, columns)
         sheet.paste(tile, (2 * GAP + large.width + column * (tile_w + GAP), HEADER + row * (tile_h + GAP)))
     _legend(sheet, scene)
+    return sheet
+
+
+def gallery(scenes: Sequence[Scene], title: str = "", notes: str = "") -> Image.Image:
+    """A set of pictures of any sizes, one small panel each with its masks; a scene's title is the panel's caption."""
+    columns = min(6, len(scenes))
+    rows = -(-len(scenes) // columns)
+    legend = Scene([], np.zeros((0, 1, 1), np.uint8), names=dict(scenes[0].names), title=title, notes=notes)
+    size = max(columns * (SMALL + GAP) + GAP, 640), HEADER + rows * (SMALL + GAP) + _legend_height(legend)
+    sheet = Image.new("RGB", size, BACKGROUND)
+    _header(sheet, legend)
+    for number, scene in enumerate(scenes):
+        row, column = divmod(number, columns)
+        panel = draw_frame(scene, 0, None, (SMALL, SMALL), None, caption=scene.title)
+        sheet.paste(panel, (GAP + column * (SMALL + GAP), HEADER + row * (SMALL + GAP)))
+    _legend(sheet, legend)
     return sheet
 
 
