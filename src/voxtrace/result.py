@@ -192,4 +192,4 @@ def draw(
         free = {label: t.logits(frame, shapes[frame]) for label, t in tracks.items() if frame in t.patches}
         taken = {label: t.logits(frame, shapes[frame]) > 0 for label, t in locked.items() if frame in t.patches}
         frames[frame][...] = settle_overlaps(free, taken)
-    return list(frames) if not alike else frames  # type: ignore[return-value]
+    return frames
