@@ -66,7 +66,7 @@ class TorchDecoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchEntry:
-    """One object's memory map (1, memory_dim, h, w) and pointer (1, C) of one frame."""
+    """One object's memory (1, memory_dim, h, w), pointer (1, C) and mask logits (1, 1, 4h, 4w) of one frame."""
 
     frame: int
     prompted: bool
@@ -74,6 +74,7 @@ class TorchEntry:
     iou: float
     memory: Tensor
     pointer: Tensor
+    logits: Tensor
     features: TorchFeatures
 
     @property
@@ -161,7 +162,8 @@ class TorchEngine:
             for i, (_, time) in enumerate(first.pointers)
         ]
         memory: Memory = self.model.recall(memories, pointers, first.pointer_span)
-        return self.model.follow(features.encoded, memory)
+        before = [_own(entry).logits for r in recalled for entry, time in r.pointers if time == 1]
+        return self.model.follow(features.encoded, memory, torch.cat(before) if before else None)
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
@@ -169,11 +171,12 @@ class TorchEngine:
         heads = decoded.heads
         memory = self.model.remember(features.encoded, heads.logits, heads.object_score, certain=prompted)
         scores, ious = decoded.object_score, decoded.iou
+        own = [slice(i, i + 1) for i in range(len(memory))]
         return [
             TorchEntry(
-                frame, prompted, float(scores[i]), float(ious[i]), memory[i : i + 1], heads.pointer[i : i + 1], features
+                frame, prompted, float(score), float(iou), memory[i], heads.pointer[i], heads.logits[i], features
             )
-            for i in range(len(memory))
+            for i, score, iou in zip(own, scores, ious, strict=True)
         ]
 
 

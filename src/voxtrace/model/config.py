@@ -115,6 +115,8 @@ class Sam2Config:
     multimask: the clicks (box corners count) on a prompted frame for which the best of three masks is taken.
     multimask_following: the same choice on followed frames. stable: fall back to it when a single mask is not stable.
     version_2_1: the three tensors that 2.1 has and 2.0 lacks (time of pointers, no-object map).
+    hinted: a followed frame's decoder is shown the mask of the frame before, as a mask prompt. SAM 2 does not do this; a
+    net trained from little data learns to follow much sooner with it.
     zoom: window side / prompt side that the net was trained to see; None: the whole frame.
     """
 
@@ -133,6 +135,7 @@ class Sam2Config:
     multimask: tuple[int, int] = (0, 1)
     multimask_following: bool = True
     stable: bool = True
+    hinted: bool = False
     zoom: float | None = None
 
     @property
@@ -191,5 +194,6 @@ CONFIGS["voxtrace-small"] = Sam2Config(
     multimask=(1, 1),
     multimask_following=False,
     stable=False,
+    hinted=True,
     zoom=2.0,
 )

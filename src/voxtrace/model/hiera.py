@@ -16,7 +16,7 @@ from voxtrace.model.layers import MLP
 
 @dataclass(frozen=True, slots=True)
 class HieraConfig:
-    """The numbers that make a Hiera: width and heads of the first stage, blocks a stage, and where attention is global."""
+    """The numbers of a Hiera: width and heads of the first stage, blocks a stage, which blocks attend globally."""
 
     embed_dim: int
     num_heads: int

@@ -135,14 +135,18 @@ class Sam2(nn.Module):
         pointer = hide_absent(heads.pointer, score, self.no_obj_ptr)
         return Heads(logits, torch.ones_like(heads.iou), pointer, score, None)
 
-    def follow(self, encoded: Encoded, memory: Memory) -> Heads:
-        """Decode N objects from what is remembered of them."""
+    def follow(self, encoded: Encoded, memory: Memory, before: Tensor | None = None) -> Heads:
+        """Decode N objects from what is remembered of them.
+
+        before: (N, 1, 4h, 4w) logits of the frame before; only nets with `config.hinted` look at them.
+        """
         count = len(memory.tokens)
         embedding = encoded.embedding.expand(count, -1, -1, -1)
         conditioned = self.memory_attention(
             embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
         )
-        return self._decode(conditioned, encoded, *_no_points(embedding), None, self.config.multimask_following)
+        hint = before.clamp(MASK_BIAS, -MASK_BIAS) if before is not None and self.config.hinted else None
+        return self._decode(conditioned, encoded, *_no_points(embedding), hint, self.config.multimask_following)
 
     def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
         """N objects' memories of one frame: maps (N, memory_dim, h, w), or tokens (N, 512, memory_dim) in EdgeTAM.

@@ -19,7 +19,10 @@ from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
 
 @dataclass(frozen=True, slots=True)
 class PromptMix:
-    """Chances of the first prompt's kind, and of a correction click after it. The rest are single clicks."""
+    """Chances of the first prompt's kind, and of a correction click after it; the rest are single clicks.
+
+    hint: the chance that a followed frame is shown the mask before it, for nets that look at it.
+    """
 
     box: float = 0.6
     box_and_clicks: float = 0.1
@@ -27,6 +30,7 @@ class PromptMix:
     mask: float = 0.1
     correction: float = 0.3
     box_jitter: float = 0.1
+    hint: float = 0.85
     memories: int = 6
 
 
@@ -40,7 +44,7 @@ def clip_losses(
     batch, length = truth.shape[:2]
     encoded = net.encode(images.transpose(0, 1).flatten(0, 1))
     frames = [_part(encoded, slice(t * batch, (t + 1) * batch)) for t in range(length)]
-    heads, losses = _begin(net, frames[0], truth[:, 0], mix, weights, rng)
+    heads, losses = _begin(net, frames[0], truth[:, 0], length > 1, mix, weights, rng)
     memories, pointers = [], []
     for time in range(1, length):
         # After its first use a frame is remembered; a clip of one frame never is.
@@ -51,21 +55,30 @@ def clip_losses(
             [(memories[t], 0 if t == 0 else time - t) for t in sorted({0, *kept})],
             [(pointers[t], time - t) for t in sorted({0, *kept})],
         )
-        heads = net.follow(frames[time], recalled)
+        hint = heads.logits.detach() if rng.random() < mix.hint else None
+        heads = net.follow(frames[time], recalled, hint)
         assert heads.candidates is not None
         losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights))
     return losses
 
 
 def _begin(
-    net: Sam2, frame: Encoded, truth: Tensor, mix: PromptMix, weights: LossWeights, rng: np.random.Generator
+    net: Sam2,
+    frame: Encoded,
+    truth: Tensor,
+    followed: bool,
+    mix: PromptMix,
+    weights: LossWeights,
+    rng: np.random.Generator,
 ) -> tuple[Heads, list[FrameLoss]]:
+    """A given mask teaches nothing on its own frame: it is drawn only where others follow; else a box."""
     kind = rng.choice(5, p=_chances(mix))
-    if kind == 3:
+    if kind == 3 and followed:
         return net.begin_with_mask(frame, truth[:, None].float()), []
     masks = truth.cpu().numpy() > 0
     clicks = [0, int(rng.integers(1, 3)), int(rng.integers(2, 5)), 0, 1][kind]
-    prompts = [_prompt(mask, kind in (0, 1), clicks, mix.box_jitter, rng) for mask in masks]
+    boxed = kind in (0, 1, 3)
+    prompts = [_prompt(mask, boxed, clicks, mix.box_jitter, rng) for mask in masks]
     points, labels = _stack(prompts, truth.device)
     heads = net.begin(frame, points, labels)
     assert heads.candidates is not None

@@ -58,9 +58,9 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
             trained_s, last = trained_s + now - last, now
             row |= {"step": step, "seconds": round(trained_s, 1), "length": images.shape[1], "sets": sets}
             log.write(json.dumps(row) + "\n")
+            log.flush()
             if now - saved > save_every_s:
                 saved = now
-                log.flush()
                 _save(state_file, net, optimiser, average, step, trained_s)
     _save(state_file, net, optimiser, average, step, trained_s)
     return state_file
