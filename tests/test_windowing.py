@@ -136,3 +136,9 @@ def test_a_sixteen_bit_grey_picture_is_shown_between_percentiles():
 def test_a_scan_of_nothing_but_nan_has_no_automatic_window():
     with pytest.raises(InputError, match="nothing to segment"):
         automatic(Volume(np.full((2, 3, 4), np.nan)))
+
+
+def test_a_ct_cut_to_the_body_is_told_by_little_air():
+    array = np.random.default_rng(0).normal(40, 30, (10, 20, 20)).round()
+    array[0, 0, :10] = -1000
+    assert automatic(Volume(array)) == Level(40, 400)

@@ -249,4 +249,4 @@ def _is_hounsfield(values: np.ndarray, sure: bool) -> bool:
         return True
     whole = values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
     air, tissue = (np.mean((values >= low) & (values <= high)) for low, high in (AIR_HU, TISSUE_HU))
-    return bool(whole and air > 0.02 and tissue > 0.02)
+    return bool(whole and air > 0.001 and tissue > 0.1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -33,7 +35,7 @@ def read(path: Path, select: str | None = None) -> Volume:
     Whole numbers keep their type; scl_slope and scl_inter give float32. The affine is the file's sform, else its qform,
     else its spacing with the origin at 0. NIfTI does not say a modality.
     """
-    image = nibabel.load(path)
+    image = _opened(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise InputError(
             f"{path} is {type(image).__name__}, not NIfTI; convert it, for example with nibabel or ITK-SNAP"
@@ -70,6 +72,18 @@ def write(path: Path, mask: np.ndarray, like: Volume) -> None:
         image.header["pixdim"][:4] = source["pixdim"][:4]
     image.header["cal_max"] = int(mask.max(initial=0))
     nibabel.save(image, path)
+
+
+def _opened(path: Path) -> Any:
+    """The image by its content: also where the name lacks or lies about .nii and .gz, which nibabel relies on."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    name = path.name.lower()
+    if name.endswith(SUFFIXES) and packed == name.endswith(".gz"):
+        return nibabel.load(path)
+    data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    kind = nibabel.Nifti2Image if data[4:8] in MAGIC[1] else nibabel.Nifti1Image
+    return kind.from_bytes(data)
 
 
 def _choose(path: Path, shape: tuple[int, ...], select: str | None) -> tuple[slice | int, ...]:
