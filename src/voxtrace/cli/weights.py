@@ -26,7 +26,9 @@ class List:
             return 0
         for row in rows:
             mark = "*" if row.installed else " "
-            say(f"{mark} {row.name:26} {row.image_size:5} px  {megabytes(row.size):>7}  {row.licence}")
+            say(
+                f"{mark} {row.name:26} {row.image_size:5} px  {megabytes(row.size):>7}  {row.licence:13} {row.note}".rstrip()
+            )
         say("\n* on this machine; fetch another with: voxtrace weights pull NAME")
         return 0
 
