@@ -23,7 +23,7 @@ from voxtrace.errors import CheckpointError, MissingDependencyError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WRAPPERS = ("model", "state_dict", "model_state_dict", "module", "net", "ema", "student")
+WRAPPERS = ("model", "state_dict", "model_state_dict", "module", "average", "net", "ema", "student")
 PREFIXES = ("module.", "_orig_mod.", "sam2_model.", "model.")
 MAX_HEADER = 100_000_000
 WAY_OUT = (

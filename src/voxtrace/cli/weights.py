@@ -26,9 +26,8 @@ class List:
             return 0
         for row in rows:
             mark = "*" if row.installed else " "
-            say(
-                f"{mark} {row.name:26} {row.image_size:5} px  {megabytes(row.size):>7}  {row.licence:13} {row.note}".rstrip()
-            )
+            size = f"{row.image_size:5} px  {megabytes(row.size):>7}"
+            say(f"{mark} {row.name:26} {size}  {row.licence:13} {row.note}".rstrip())
         say("\n* on this machine; fetch another with: voxtrace weights pull NAME")
         return 0
 
