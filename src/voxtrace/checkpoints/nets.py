@@ -10,8 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from voxtrace.errors import CheckpointError, ModelError
-from voxtrace.model import config as sam2_configs
-from voxtrace.model import sam1 as sam1_configs
+from voxtrace.model import config as sam2_configs, sam1 as sam1_configs
 from voxtrace.model.config import CONFIGS, Perceived, Sam2Config
 from voxtrace.model.sam1 import SAM1_CONFIGS, Sam1, Sam1Config
 from voxtrace.model.sam2 import Sam2
