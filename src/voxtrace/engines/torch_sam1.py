@@ -63,7 +63,8 @@ class Squash:
         # Differs from MedSAM (MedSAM_Inference.py): skimage's cubic splines there, PyTorch's cubic convolution here.
         size = (self.size, self.size)
         images = F.interpolate(frames, size, mode="bicubic", align_corners=False, antialias=True)
-        return stretch(images.clamp(0, 255))
+        # Whole grey values, as there; and the rounding error of a constant image must not be stretched.
+        return stretch(images.round().clamp(0, 255))
 
     def scale_xy(self, shape: tuple[int, int]) -> np.ndarray:
         """(2,): net pixels a frame pixel."""
