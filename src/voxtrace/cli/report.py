@@ -83,7 +83,7 @@ class Report:
         shape = " x ".join(map(str, self.shape))
         spacing = f", {' x '.join(f'{mm:.3g}' for mm in self.spacing_mm)} mm" if self.spacing_mm else ""
         lines = [f"{self.scan}  {self.kind} {shape}{spacing}{f', {self.modality}' if self.modality else ''}"]
-        if self.window:
+        if self.window and not (self.window == "as-is" and self.window_chosen):
             how = "chosen; change it with --window lung, 40/400, p1-99, ..." if self.window_chosen else "as asked"
             lines.append(f"  window    {self.window} ({how})")
         for one in self.objects:
@@ -152,7 +152,8 @@ def _object_lines(one: FoundObject, kind: str) -> list[str]:
         lines = [f"{one.name}: {size}, confidence {_shown(one.confidence.get(0))}"]
     else:
         ml = f", {one.size_text}" if one.volume_ml is not None else ""
-        lines = [f"{one.name}: {one.voxels} voxels{ml}, {one.place} {ranges(one.frames)} ({len(one.frames)} frames)"]
+        unit = "pixels" if kind == "video" else "voxels"
+        lines = [f"{one.name}: {one.voxels} {unit}{ml}, {one.place} {ranges(one.frames)} ({len(one.frames)} frames)"]
     lines += [f"  {_direction(stop)}: {stop.reason}" for stop in one.stops if stop.step or kind != "picture"]
     if one.low:
         lines.append(f"  look at {one.place} {ranges(one.low)}: confidence below {LOW_CONFIDENCE}")

@@ -24,7 +24,7 @@ def note(text: str, quiet: bool = False) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout. Infinite and missing numbers become null: JSON has none."""
-    print(json.dumps(_plain(value), indent=1))
+    print(json.dumps(_plain(value)))
 
 
 @contextmanager
