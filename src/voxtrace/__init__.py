@@ -64,7 +64,7 @@ _HOME = {
     "write": "voxtrace.io",
 }
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -115,8 +115,8 @@ class Sam2Config:
     multimask: the clicks (box corners count) on a prompted frame for which the best of three masks is taken.
     multimask_following: the same choice on followed frames. stable: fall back to it when a single mask is not stable.
     version_2_1: the three tensors that 2.1 has and 2.0 lacks (time of pointers, no-object map).
-    hinted: a followed frame's decoder is shown the mask of the frame before, as a mask prompt. SAM 2 does not do this; a
-    net trained from little data learns to follow much sooner with it.
+    hinted: the decoder is also shown a mask: a drawing of the prompt on a prompted frame, the mask of the frame before
+    on a followed one. SAM 2 does neither; a net trained from little data learns much sooner with them.
     zoom: window side / prompt side that the net was trained to see; None: the whole frame.
     """
 

@@ -26,6 +26,7 @@ from voxtrace.model.neck import ImageEncoder
 from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absent, pointer_tokens
 from voxtrace.model.position import sine_map
 from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
+from voxtrace.model.sketch import sketch
 from voxtrace.model.two_way import TwoWayTransformer
 
 NO_OBJECT_LOGIT = -1024.0
@@ -93,6 +94,8 @@ class Sam2(nn.Module):
         self.no_mem_embed = _small(1, 1, dim)
         self.no_mem_pos_enc = _small(1, 1, dim)
         self.no_obj_ptr = _small(1, dim)
+        if config.hinted:
+            self.hint_scale = nn.Parameter(torch.tensor(0.1))
         # 2.0 adds nothing to the memory of a frame without the object; a null object saves the `if`.
         if config.version_2_1:
             self.no_obj_embed_spatial = _small(1, memory_dim)
@@ -115,6 +118,8 @@ class Sam2(nn.Module):
         """
         few, many = self.config.multimask
         ambiguous = few <= points_xy.shape[1] <= many
+        if self.config.hinted:
+            masks = sketch(points_xy, labels, self.config.image_size, self.sam_prompt_encoder.mask_size, masks)
         return self._decode(self._without_memory(encoded), encoded, points_xy, labels, masks, ambiguous)
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
@@ -205,6 +210,8 @@ class Sam2(nn.Module):
         sparse, dense = self.sam_prompt_encoder(points_xy, labels, masks)
         position = self.sam_prompt_encoder.position()
         candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
+        if self.config.hinted and masks is not None:  # what is decoded is then the change of the mask shown
+            candidates = candidates._replace(logits=candidates.logits + self.hint_scale * masks)
         chosen = choose(candidates, ambiguous, self.config.stable and not self.training)
         present = chosen.object_score > 0
         logits = torch.where(present[..., None, None], chosen.logits, NO_OBJECT_LOGIT).float()
