@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -157,3 +158,20 @@ def test_a_link_to_another_place_is_followed_not_replaced(tmp_path, scan):
     write(tmp_path / "m.nii.gz", labels(), like=scan)
     assert (tmp_path / "m.nii.gz").is_symlink()
     assert (tmp_path / "elsewhere" / "real.nii.gz").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", ["m.nii", "m.nii.gz", "m.nrrd", "m.seg.nrrd", "m.mha", "m.npz", "m.png", "m.bmp", "m.tif"]
+)
+def test_every_writer_hears_of_a_write_that_the_system_cuts_short(tmp_path, name):
+    resource = pytest.importorskip("resource", reason="limits of file size are a POSIX matter")
+    mask = np.random.default_rng(0).integers(0, 200, (60, 70)).astype(np.uint8)
+    old_action, old_limit = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old_limit[1]))
+    try:
+        with pytest.raises(OutputError, match=f"{name} was not written"):
+            write(tmp_path / name, mask, like=Picture(mask))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
+        signal.signal(signal.SIGXFSZ, old_action)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from pathlib import Path
@@ -109,7 +110,9 @@ def write(path: Path, mask: np.ndarray) -> None:
         return
     if labels.dtype.itemsize > (2 if suffix == ".png" else 1):
         raise OutputError(f"{path.name}: label {labels.max()} does not fit into {suffix[1:].upper()}; write .tif")
-    Image.fromarray(labels).save(path)
+    buffer = io.BytesIO()  # written by Pillow itself, a BMP on a full disk is cut off without an error
+    Image.fromarray(labels).save(buffer, format=suffix[1:].upper())
+    path.write_bytes(buffer.getvalue())
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

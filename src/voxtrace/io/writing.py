@@ -49,13 +49,12 @@ def write(
     if mask.shape != like.shape:
         raise OutputError(f"the mask has shape {mask.shape}, the scan {like.shape}; nothing was written")
     path = check_output(path, like, overwrite=overwrite)
-    names = _names(mask, labels or {})
     if isinstance(like, Video) and not path.suffix:
         _write_frames(path, mask, like)
         return path
     writer = _writer(path, like)
     with _replacing(path) as temporary:
-        writer(temporary, mask, names)
+        writer(temporary, mask, labels or {})
     return path
 
 
@@ -92,7 +91,9 @@ def _writer(path: Path, like: Scan) -> Callable[[Path, np.ndarray, Mapping[int, 
         _require_picture(path, like)
         return lambda file, mask, _: picture.write(file, mask)
     if name.endswith(".seg.nrrd"):
-        return lambda file, mask, names: nrrd.write_segmentation(file, _deep(mask), _volume(like), names)
+        return lambda file, mask, names: nrrd.write_segmentation(
+            file, _deep(mask), _volume(like), _names(_deep(mask), names)
+        )
     suffix = next((s for s in sorted(VOLUME_WRITERS, key=len, reverse=True) if name.endswith(s)), None)
     if suffix is None:
         why = "JPEG blurs labels" if name.endswith((".jpg", ".jpeg")) else f"masks are not written as {path.suffix!r}"
@@ -128,7 +129,9 @@ def _deep(mask: np.ndarray) -> np.ndarray:
 
 def _names(mask: np.ndarray, labels: Mapping[int, str]) -> dict[int, str]:
     """A name for every label in the mask, and for those that were named though no voxel has them."""
-    values = set(np.unique(mask).astype(int).tolist()) | {int(value) for value in labels}
+    values = {int(value) for value in labels}
+    for frame in mask:  # frame by frame: sorting a whole scan takes seconds
+        values.update(np.unique(frame).astype(int).tolist())
     return {value: str(labels.get(value, f"object_{value}")) for value in sorted(values - {0})}
 
 
