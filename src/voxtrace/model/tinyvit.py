@@ -163,7 +163,7 @@ class BiasedAttention(nn.Module):
         # Each head's query, key and value lie side by side: heads first, then the three.
         qkv = self.qkv(self.norm(x)).flatten(1, 2).unflatten(-1, (self.num_heads, 3, -1))
         query, key, value = qkv.permute(3, 0, 2, 1, 4)
-        bias = self.attention_biases[:, self.distance].to(query.dtype)
+        bias = self.attention_biases[:, self.distance].to(query.dtype)[None]  # fused attention wants four axes
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.proj(out.transpose(1, 2).reshape(x.shape))
 
