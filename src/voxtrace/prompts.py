@@ -117,7 +117,7 @@ class FramePrompt:
         y, x = shift_yx
         window = (slice(int(y), int(y) + shape[0]), slice(int(x), int(x) + shape[1]))
         mask = None if self.mask is None else self.mask[window]
-        return replace(self, points_xy=self.points_xy - np.float32([x, y]), mask=mask)
+        return replace(self, points_xy=self.points_xy - np.array([x, y], np.float32), mask=mask)
 
     def extent_xy(self) -> tuple[float, float, float, float] | None:
         """(x0, y0, x1, y1) that box and mask span, else None: points alone do not tell how large the object is."""
@@ -200,8 +200,8 @@ def _box(box: Box, shape: tuple[int, int, int], axis: int) -> tuple[int, FramePr
                 f"box {letter}={low:g}..{high:g} is outside the scan (0..{size}); prompts are (z, y, x) voxels, not mm"
             )
     frame = int((start[axis] + stop[axis] - 1) // 2)
-    corners = np.delete(np.float32([start, stop]), axis, axis=1)[:, ::-1]
-    return frame, FramePrompt(np.ascontiguousarray(corners), np.int32([BOX_START, BOX_STOP]))
+    corners = np.delete(np.array([start, stop], np.float32), axis, axis=1)[:, ::-1]
+    return frame, FramePrompt(np.ascontiguousarray(corners), np.array([BOX_START, BOX_STOP], np.int32))
 
 
 def _recist(line: Recist, shape: tuple[int, int, int], axis: int) -> tuple[int, FramePrompt]:
@@ -219,8 +219,8 @@ def _recist(line: Recist, shape: tuple[int, int, int], axis: int) -> tuple[int, 
     half = np.maximum(np.hypot(along, across), 0.5)
     centre = (start + stop) / 2
     box = np.clip([centre - half, centre + half], 0, shape[1:])
-    points = np.float32([box[0], box[1], centre])[:, ::-1]
-    return round(line.z), FramePrompt(np.ascontiguousarray(points), np.int32([BOX_START, BOX_STOP, POSITIVE]))
+    points = np.array([box[0], box[1], centre], np.float32)[:, ::-1]
+    return round(line.z), FramePrompt(np.ascontiguousarray(points), np.array([BOX_START, BOX_STOP, POSITIVE], np.int32))
 
 
 def _scribble(scribble: Scribble, shape: tuple[int, int, int], axis: int) -> list[tuple[int, FramePrompt]]:

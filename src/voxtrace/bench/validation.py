@@ -178,7 +178,9 @@ def main() -> None:
     cases = [c for c in cases if args.kind in (None, c.kind) and (not args.sets or c.set in args.sets)]
     rows = []
     for row in evaluate(open_engine(args.model), _thinned(cases, args.most)):
-        print(f"{row.case:60} {row.object:4} dsc {row.dsc:.3f} ellipse {row.ellipse:.3f} {row.seconds:6.1f} s", flush=True)
+        print(
+            f"{row.case:60} {row.object:4} dsc {row.dsc:.3f} ellipse {row.ellipse:.3f} {row.seconds:6.1f} s", flush=True
+        )
         rows.append(row)
     machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
     report = {"model": args.model, "voxtrace": __version__, "machine": machine} | summary(rows)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import cast
+
 from voxtrace.engine import Engine
 from voxtrace.errors import MissingDependencyError
 
@@ -18,13 +21,18 @@ def open_engine(model: str = DEFAULT_MODEL, device: str = "auto", image_size: in
         import torch  # noqa: F401
     except ImportError:
         raise MissingDependencyError("torch", "torch", f"model {model!r}") from None
-    from voxtrace.checkpoints import load
+    from voxtrace.checkpoints import load, resolve
     from voxtrace.engines.torch import TorchEngine
     from voxtrace.model.sam2 import Sam2
 
-    net = load(model, image_size=image_size)
+    located = resolve(model, image_size)
+    if located.note:  # what had to be guessed of the file is said, not done in silence
+        warnings.warn(located.note, stacklevel=2)
+    net = load(located)
     if isinstance(net, Sam2):
-        return TorchEngine(net, device)
+        return cast(Engine, TorchEngine(net, device))  # it takes its own Features back, not any
     from voxtrace.engines.torch_sam1 import TorchSam1Engine
+    from voxtrace.model.sam1 import Sam1
 
+    assert isinstance(net, Sam1)
     return TorchSam1Engine(net, device)

@@ -141,8 +141,8 @@ class TorchEngine:
         A half-open box becomes its first and last pixel, as SAM was trained. Differs from SAM 2
         (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
         """
-        inward = np.float32([[0.5]]) * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
-        scale = np.float32([self.image_size / shape[1], self.image_size / shape[0]])
+        inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
+        scale = np.array([self.image_size / shape[1], self.image_size / shape[0]], np.float32)
         return ((prompt.points_xy + inward) * scale - 0.5).astype(np.float32)
 
     @torch.inference_mode()

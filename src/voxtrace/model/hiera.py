@@ -5,6 +5,7 @@ Source: Ryali et al. 2023 (arXiv:2306.00989); window position embedding: Bolya e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -106,7 +107,7 @@ class MultiScaleBlock(nn.Module):
         """(B, H, W, dim) -> (B, H, W, dim_out), or half of H and W when pooled."""
         normed = self.norm1(x)
         shortcut = halve(self.proj(normed)) if self.pooled else x
-        attended = windowed(self.attn, normed, self.window, tuple(shortcut.shape[1:3]), 1 + self.pooled)
+        attended = windowed(self.attn, normed, self.window, shortcut.shape[1:3], 1 + self.pooled)
         x = shortcut + attended
         return x + self.mlp(self.norm2(x))
 
@@ -125,7 +126,7 @@ class MultiScaleAttention(nn.Module):
         """(B, H, W, dim) -> (B, H', W', dim_out)."""
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         query = halve(query) if self.pooled else query
-        out = F.scaled_dot_product_attention(*(self._heads(t) for t in (query, key, value)))
+        out = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value))
         return self.proj(out.transpose(1, 2).reshape(query.shape))
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -137,7 +138,7 @@ def halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
 
 
-def windowed(attend: nn.Module, x: Tensor, window: int, size_out: tuple[int, int], shrink: int = 1) -> Tensor:
+def windowed(attend: nn.Module, x: Tensor, window: int, size_out: Sequence[int], shrink: int = 1) -> Tensor:
     """Apply `attend` to windows of (B, H, W, C), zero-padded to whole windows; 0 means one window, the whole map.
 
     `attend` may shrink its windows by the factor `shrink`; the result is cut to `size_out`.

@@ -71,8 +71,8 @@ class MaskDecoder(nn.Module):
         image: (N, C, h, w), or (1, C, h, w) shared by all. sparse (N, T, C), dense (N, C, h, w).
         high_res: maps (1 or N, C/8, 4h, 4w) and (1 or N, C/4, 2h, 2w), already through conv_s0 and conv_s1.
         """
-        own = [self.obj_score_token.weight] if self.object_score else []
-        own = torch.cat([*own, self.iou_token.weight, self.mask_tokens.weight])
+        score_token = [self.obj_score_token.weight] if self.object_score else []
+        own = torch.cat([*score_token, self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat((own.expand(len(sparse), -1, -1), sparse), dim=1)
         source = image + dense
         tokens, image_out = self.transformer(source, image_pe, tokens)

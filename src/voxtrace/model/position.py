@@ -55,7 +55,8 @@ class PositionEmbeddingRandom(nn.Module):
 
     def grid(self, height: int, width: int) -> Tensor:
         """(1, C, height, width): the features of each cell's centre."""
-        device = self.positional_encoding_gaussian_matrix.device
+        matrix: Tensor = self.positional_encoding_gaussian_matrix  # type: ignore[assignment]
+        device = matrix.device
         y = (torch.arange(height, device=device) + 0.5) / height
         x = (torch.arange(width, device=device) + 0.5) / width
         rows, columns = torch.meshgrid(y, x, indexing="ij")

@@ -56,6 +56,6 @@ class PromptEncoder(nn.Module):
 
     def _points(self, points_xy: Tensor, labels: Tensor) -> Tensor:
         placed = self.pe_layer((points_xy + 0.5) / self.image_size)
-        kinds = torch.cat([self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)])
+        kinds = torch.cat([self.not_a_point_embed.weight, *(e.get_parameter("weight") for e in self.point_embeddings)])
         is_point = (labels != PADDING_LABEL).unsqueeze(-1).to(placed.dtype)
         return placed * is_point + kinds[(labels + 1).long()]

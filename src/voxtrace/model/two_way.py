@@ -26,8 +26,8 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(B, Nq, C), (B, Nk, C'), (B, Nk, C') -> (B, Nq, C)."""
-        heads = (self._heads(t) for t in (self.q_proj(q), self.k_proj(k), self.v_proj(v)))
-        out = F.scaled_dot_product_attention(*heads)
+        query, key, value = (self._heads(t) for t in (self.q_proj(q), self.k_proj(k), self.v_proj(v)))
+        out = F.scaled_dot_product_attention(query, key, value)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -105,9 +105,9 @@ def _correct(
     logits = resize(heads.logits.detach(), truth.shape[-1])[:, 0]
     guesses = (logits > 0).cpu().numpy()
     extended = []
-    for (points, labels), mask, guess in zip(prompts, masks, guesses, strict=True):
+    for (places, kinds), mask, guess in zip(prompts, masks, guesses, strict=True):
         (y, x), positive = simulate.correction_click(mask, guess, rng)
-        extended.append((np.concatenate([points, [[x, y]]]), np.append(labels, int(positive))))
+        extended.append((np.concatenate([places, [[x, y]]]), np.append(kinds, int(positive))))
     points, labels = _stack(extended, truth.device)
     hint = resize((logits > 0).float()[:, None], net.sam_prompt_encoder.mask_size, antialias=True)
     return net.begin(frame, points, labels, hint * MASK_SCALE + MASK_BIAS)
@@ -130,11 +130,11 @@ def _prompt(
 
 def _stack(prompts: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Pad to the longest prompt with label -1."""
-    longest = max(len(labels) for _, labels in prompts)
+    longest = max(len(kinds) for _, kinds in prompts)
     points = np.zeros((len(prompts), longest, 2), np.float32)
     labels = np.full((len(prompts), longest), -1, np.int64)
-    for row, (place, label) in enumerate(prompts):
-        points[row, : len(place)], labels[row, : len(label)] = place, label
+    for row, (places, kinds) in enumerate(prompts):
+        points[row, : len(places)], labels[row, : len(kinds)] = places, kinds
     return torch.from_numpy(points).to(device), torch.from_numpy(labels).to(device)
 
 
