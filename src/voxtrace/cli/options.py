@@ -14,7 +14,7 @@ from tyro.conf import UseAppendAction, arg
 from voxtrace import checkpoints, engines
 from voxtrace.cli.terminal import note
 from voxtrace.engine import Engine
-from voxtrace.errors import ModelError, PromptError, VoxtraceError
+from voxtrace.errors import CheckpointError, ModelError, PromptError
 from voxtrace.io import read_mask
 from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
 from voxtrace.prompt_text import ObjectPrompts, parse_box, parse_box3d, parse_point, parse_recist, read_prompts
@@ -161,10 +161,18 @@ class ModelOptions:
             raise ModelError(f"--zoom {self.zoom}: write auto, off, or a number of at least 1, for example 3")
         return factor
 
+    def guessed(self) -> str:
+        """What had to be guessed about the model, "" for nothing. Raises ModelError for an unknown name."""
+        try:
+            return checkpoints.resolve(self.model, self.image_size).note
+        except CheckpointError:
+            return ""  # a file that is missing or damaged: told when it is opened
+
     def check(self) -> None:
         """Raise ModelError for options that mean nothing."""
         self.policy()
         self.zoom_factor()
+        self.guessed()
         if self.image_size is not None and self.image_size < 32:
             raise ModelError(f"--image-size {self.image_size}: at least 32 pixels are needed")
 
@@ -179,16 +187,9 @@ class LazyEngine:
     def engine(self) -> Engine:
         """Load the model; what had to be guessed about it is said aloud."""
         options = self.options
-        self._say_guesses()
-        return engines.open_engine(options.model, options.device, options.image_size)
-
-    def _say_guesses(self) -> None:
-        try:
-            guessed = checkpoints.resolve(self.options.model, self.options.image_size).note
-        except VoxtraceError:
-            return  # open_engine says it, or knows the model otherwise
-        if guessed:
+        if guessed := options.guessed():
             note(f"note: {guessed}", self.quiet)
+        return engines.open_engine(options.model, options.device, options.image_size)
 
 
 @dataclass(frozen=True)
