@@ -1,4 +1,4 @@
-"""Everything voxtrace raises on purpose. What a user does wrong ends in one of these: the thing, the value, the way out.
+"""Everything voxtrace raises on purpose. A user's mistake ends in one of these: the thing, the value, the way out.
 
 VoxtraceError
 ├── InputError              a file or array that cannot be used as it is

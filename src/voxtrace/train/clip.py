@@ -13,7 +13,7 @@ from torch import Tensor
 
 from voxtrace import simulate
 from voxtrace.model.mask_decoder import resize
-from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Sam2
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded, Heads, Sam2
 from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
 
 
@@ -48,18 +48,28 @@ def clip_losses(
     memories, pointers = [], []
     for time in range(1, length):
         # After its first use a frame is remembered; a clip of one frame never is.
-        memories.append(net.remember(frames[time - 1], heads.logits, heads.object_score, certain=time == 1))
+        logits, score = _forced(heads, truth[:, time - 1])
+        memories.append(net.remember(frames[time - 1], logits, score, certain=time == 1))
         pointers.append(heads.pointer)
-        kept = range(max(0, time - mix.memories), time)
+        kept = sorted({0, *range(max(0, time - mix.memories), time)})
         recalled = net.recall(
-            [(memories[t], 0 if t == 0 else time - t) for t in sorted({0, *kept})],
-            [(pointers[t], time - t) for t in sorted({0, *kept})],
+            [(memories[t], time - t if t else 0) for t in kept], [(pointers[t], time - t) for t in kept]
         )
-        hint = heads.logits.detach() if rng.random() < mix.hint else None
+        hint = logits.detach() if rng.random() < mix.hint else None
         heads = net.follow(frames[time], recalled, hint)
         assert heads.candidates is not None
         losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights))
     return losses
+
+
+def _forced(heads: Heads, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Mask logits and object score to remember, with the truth deciding whether the object is there: early in training
+    the net's own guess would throw half of the masks away, and nothing could be learned from what follows."""
+    raw = heads.logits if heads.candidates is None else heads.candidates.logits[:, :1].float()
+    shown = torch.where(heads.logits > NO_OBJECT_LOGIT, heads.logits, raw)
+    present = truth.flatten(1).any(1)[:, None]
+    score = torch.where(present, MASK_SCALE + MASK_BIAS, MASK_BIAS)
+    return torch.where(present[..., None, None], shown, NO_OBJECT_LOGIT), score
 
 
 def _begin(
