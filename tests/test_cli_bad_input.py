@@ -123,8 +123,8 @@ def test_a_video_is_sent_to_track_and_a_scan_to_segment(fails, scan, tmp_path):
         ((), "nothing is marked"),
         (("--box", "99:7,16,17,27"), "outside the scan (0..12)"),
         (("--box", "6:7,16,17,99"), "outside the scan (0..35)"),
-        (("--box", "6:17,16,7,27"), "inverted in its first axis (17 to 7)"),
-        (("--box", "6:7,16,7,27"), "zero size in its first axis"),
+        (("--box", "6:17,16,7,27"), "inverted in its y axis (17 to 7)"),
+        (("--box", "6:7,16,7,27"), "zero size in its y axis"),
         (("--box", "7,16,17,27"), "the slice is missing; write Z:Y0,X0,Y1,X1"),
         (("--box", "six:7,16,17,27"), "'six' is not a number"),
         (("--box3d", "1,2,3"), "expected 6 numbers, got 3"),
@@ -160,7 +160,10 @@ def test_a_mask_that_lies_elsewhere_names_the_difference(fails, scan, tmp_path):
         ("{", "not valid JSON"),
         ('{"objects": []}', "objects is empty"),
         ('{"objects": [{"prompts": [{"kind": "ring"}]}]}', "objects[0].prompts[0].kind is 'ring'; one of box"),
-        ('{"objects": [{"name": "a", "prompts": [{"kind": "point", "z": 99, "y": 1, "x": 1}]}]}', "a: point z=99"),
+        (
+            '{"objects": [{"name": "a", "prompts": [{"kind": "point", "z": 99, "y": 1, "x": 1}]}]}',
+            "objects[0].prompts[0]: point z=99",
+        ),
         ('{"objects": [{"prompts": [{"kind": "mask", "file": "no.nii"}]}]}', "no.nii does not exist"),
     ],
 )

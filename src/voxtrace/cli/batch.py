@@ -17,7 +17,9 @@ from voxtrace.cli.options import LazyEngine, ModelOptions, ReadOptions, Scan, ch
 from voxtrace.cli.segment import mask_name
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.errors import CaseMissingError, InputError, OutputError, VoxtraceError
+from voxtrace.io import read_mask
 from voxtrace.prompt_text import ObjectPrompts, prompts_from_json
+from voxtrace.volume import Picture, Volume
 
 RECORD = "batch.jsonl"
 SUFFIX = ".prompts.json"
@@ -199,15 +201,12 @@ def _job(line: str, where: str, folder: Path, out: Path) -> Job:
 def objects_of(job: Job, scan: Scan, axis: int) -> list[ObjectPrompts]:
     """The job's objects, checked to fit its scan."""
     if isinstance(job.prompts, Path):
-        return check_fit(read_objects(job.prompts, scan), scan, axis)
-    from voxtrace.io import read_mask
-    from voxtrace.volume import Picture, Volume
-
+        return check_fit(read_objects(job.prompts, scan), scan, axis, f"{job.prompts}: ")
     to_voxel = scan.to_voxel if isinstance(scan, Volume) else None
     flat = isinstance(scan, Picture)
     folder = job.scan.parent if job.scan else Path()
     found = prompts_from_json(job.prompts, folder, lambda path: read_mask(path, like=scan), to_voxel, flat)
-    return check_fit(found, scan, axis)
+    return check_fit(found, scan, axis, "prompts: ")
 
 
 class Record:

@@ -71,9 +71,8 @@ class MarkOptions:
         self.require()
         flat = isinstance(scan, Picture)
         if self.prompts is not None:
-            objects = read_objects(self.prompts, scan)
-        else:
-            objects = [ObjectPrompts(tuple(self._flags(scan, flat, axis)))]
+            return check_fit(read_objects(self.prompts, scan), scan, axis, f"{self.prompts}: ")
+        objects = [ObjectPrompts(tuple(self._flags(scan, flat, axis)))]
         return check_fit(objects, scan, axis)
 
     def _flags(self, scan: Scan, flat: bool, axis: int) -> list[Prompt]:
@@ -105,14 +104,16 @@ def read_objects(file: Path, scan: Scan) -> list[ObjectPrompts]:
     return read_prompts(file, mask_of, to_voxel, flat=isinstance(scan, Picture))
 
 
-def check_fit(objects: list[ObjectPrompts], scan: Scan, axis: int) -> list[ObjectPrompts]:
-    """The same objects, if every mark lies in the scan. Raises PromptError that names the object."""
+def check_fit(objects: list[ObjectPrompts], scan: Scan, axis: int, file: str = "") -> list[ObjectPrompts]:
+    """The same objects, if every mark lies in the scan. Raises PromptError; with `file` it names the place in there."""
     shape = (1, *scan.shape) if isinstance(scan, Picture) else scan.shape
-    for one in objects:
-        try:
-            on_frames(one.prompts, shape, axis)
-        except PromptError as error:
-            raise PromptError(f"{one.name}: {error}" if one.name else str(error)) from None
+    for number, one in enumerate(objects):
+        for index, prompt in enumerate(one.prompts):
+            try:
+                on_frames([prompt], shape, axis)
+            except PromptError as error:
+                where = f"{file}objects[{number}].prompts[{index}]: " if file else ""
+                raise PromptError(f"{where}{error}") from None
     return objects
 
 

@@ -21,7 +21,8 @@ AXIS_LETTERS = "zyx"
 def parse_box(text: str, flat: bool = False, axis: int = 0) -> Box:
     """`F:Y0,X0,Y1,X1`, or `Y0,X0,Y1,X1` for a picture, -> a box one frame thick."""
     frame, (a0, b0, a1, b1) = _frame_and_numbers("--box", text, flat, axis)
-    check_order("--box", text, [("first", a0, a1), ("second", b0, b1)])
+    first, second = (letter for letter in AXIS_LETTERS if letter != AXIS_LETTERS[axis])
+    check_order("--box", text, [(first, a0, a1), (second, b0, b1)])
     start, stop = _on_axis(frame, a0, b0, axis), _on_axis(frame + 1, a1, b1, axis)
     return Box(*start, *stop)
 
