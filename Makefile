@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests and training read the labelled cases from here; tests that need them skip where they are absent.
 export VOXTRACE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: setup demo test test-slow check lint types layers clean
+.PHONY: setup demo test test-slow oracle check lint types layers clean
 
 setup: $(VENV)/.installed
 
@@ -38,6 +38,15 @@ layers: $(VENV)/.installed-test
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m 'not slow and not torch'
 	$(BIN)/python -m pytest -m 'torch and not slow'
+
+# The official SAM 2 (a repack on PyPI), which some parity tests ask if it is there. It stays out of $(VENV)'s packages.
+oracle: $(VENV)/oracle/.installed
+
+$(VENV)/oracle/.installed: $(VENV)/.installed-test
+	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip install --quiet --upgrade --no-deps --no-build-isolation \
+		--target $(VENV)/oracle sam2==1.1.0 hydra-core==1.3.8 omegaconf==2.3.1 antlr4-python3-runtime==4.9.3 \
+		iopath==0.1.10 portalocker==4.4.2 PyYAML==6.0.3 tqdm==4.70.1 packaging==26.3
+	touch $@
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

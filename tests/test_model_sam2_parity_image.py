@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sam2_twins import TOLERANCE, Twins, build_twins, film, marks, pixel_indices, pixels, small_config
 from torch import Tensor
 
+from sam2_twins import TOLERANCE, Twins, build_twins, film, marks, pixel_indices, pixels, small_config
 from voxtrace.engines.torch import TorchEngine
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.hiera import HieraConfig

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
+
 from sam2_twins import (
     TOLERANCE,
     Masks,
@@ -25,7 +26,6 @@ from sam2_twins import (
     small_config,
     worst,
 )
-
 from voxtrace.engines.torch import TorchEngine
 from voxtrace.model.config import CONFIGS
 
