@@ -46,9 +46,8 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape out."""
-        centred = x - x.mean(1, keepdim=True)
-        scale = (centred.square().mean(1, keepdim=True) + self.eps).rsqrt()
-        return centred * scale * self.weight[:, None, None] + self.bias[:, None, None]
+        last = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
+        return last.permute(0, 3, 1, 2)
 
 
 def _same(x: Tensor) -> Tensor:

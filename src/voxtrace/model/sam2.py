@@ -26,6 +26,7 @@ from voxtrace.model.neck import ImageEncoder
 from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absent, pointer_tokens
 from voxtrace.model.position import sine_map
 from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
+from voxtrace.model.refiner import Refiner
 from voxtrace.model.sketch import sketch
 from voxtrace.model.two_way import TwoWayTransformer
 
@@ -96,6 +97,7 @@ class Sam2(nn.Module):
         self.no_obj_ptr = _small(1, dim)
         if config.hinted:
             self.hint_scale = nn.Parameter(torch.tensor(0.1))
+            self.refiner = Refiner(dim)
         # 2.0 adds nothing to the memory of a frame without the object; a null object saves the `if`.
         if config.version_2_1:
             self.no_obj_embed_spatial = _small(1, memory_dim)
@@ -211,7 +213,9 @@ class Sam2(nn.Module):
         position = self.sam_prompt_encoder.position()
         candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
         if self.config.hinted and masks is not None:  # what is decoded is then the change of the mask shown
-            candidates = candidates._replace(logits=candidates.logits + self.hint_scale * masks)
+            logits = candidates.logits + self.hint_scale * masks
+            logits = logits + self.refiner(encoded.high_res, masks, logits[:, :1])
+            candidates = candidates._replace(logits=logits)
         chosen = choose(candidates, ambiguous, self.config.stable and not self.training)
         present = chosen.object_score > 0
         logits = torch.where(present[..., None, None], chosen.logits, NO_OBJECT_LOGIT).float()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from voxtrace import simulate
+from voxtrace.errors import InputError
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded, Heads, Sam2
 from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
@@ -150,6 +151,8 @@ def _stack(prompts: list[tuple[np.ndarray, np.ndarray]], device: torch.device) -
 
 def _chances(mix: PromptMix) -> list[float]:
     named = [mix.box, mix.box_and_clicks, mix.clicks, mix.mask]
+    if sum(named) > 1:
+        raise InputError(f"the chances of the first prompt's kinds sum to {sum(named):g}; they may not exceed 1")
     return [*named, max(0.0, 1 - sum(named))]
 
 

@@ -13,7 +13,7 @@ def adamw(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW
     decayed = [p for p in net.parameters() if p.ndim > 1 and p.shape[0] > 1]
     free = [p for p in net.parameters() if not (p.ndim > 1 and p.shape[0] > 1)]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
 def rate_at(progress: float, warm_up: float, floor: float = 0.01) -> float:
@@ -37,9 +37,12 @@ class Average:
         """Move towards the net's present weights."""
         self.count += 1
         decay = min(self.decay, self.count / (self.count + 10))
+        moved: tuple[list[Tensor], list[Tensor]] = ([], [])
         for name, value in net.state_dict().items():
             kept: Tensor = self.state[name]
             if kept.is_floating_point():
-                kept.lerp_(value, 1 - decay)
+                moved[0].append(kept)
+                moved[1].append(value)
             else:
                 kept.copy_(value)
+        torch._foreach_lerp_(moved[0], moved[1], 1 - decay)
