@@ -117,6 +117,7 @@ class Sam2Config:
     version_2_1: the three tensors that 2.1 has and 2.0 lacks (time of pointers, no-object map).
     hinted: the decoder is also shown a mask: a drawing of the prompt on a prompted frame, the mask of the frame before
     on a followed one. SAM 2 does neither; a net trained from little data learns much sooner with them.
+    standardised: every image is brought to mean 0 and deviation 1 first: scans come dark, bright and flat.
     zoom: window side / prompt side that the net was trained to see; None: the whole frame.
     """
 
@@ -136,6 +137,7 @@ class Sam2Config:
     multimask_following: bool = True
     stable: bool = True
     hinted: bool = False
+    standardised: bool = False
     zoom: float | None = None
 
     @property
@@ -195,5 +197,6 @@ CONFIGS["voxtrace-small"] = Sam2Config(
     multimask_following=False,
     stable=False,
     hinted=True,
+    standardised=True,
     zoom=2.0,
 )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from voxtrace.model.config import Sam2Config
 from voxtrace.model.layers import MLP
@@ -37,7 +38,8 @@ POINTER_SPAN = 15
 
 
 class Encoded(NamedTuple):
-    """embedding (B, C, h, w) at stride 16; high_res: maps at strides 4 and 8 for the decoder, or none."""
+    """embedding (B, C, h, w) at stride 16; high_res: maps at strides 4 and 8 for the decoder, or none;
+    for hinted nets also the image at stride 4."""
 
     embedding: Tensor
     high_res: tuple[Tensor, ...]
@@ -106,11 +108,15 @@ class Sam2(nn.Module):
 
     def encode(self, images: Tensor) -> Encoded:
         """(B, 3, S, S) normalised images -> Encoded. Once a frame, whatever is asked of it later."""
+        if self.config.standardised:
+            spread, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True)
+            images = (images - mean) / (spread + 1e-3)
         *fine, embedding = self.image_encoder(images)
         if not self.config.high_res:
             return Encoded(embedding, ())
         decoder = self.sam_mask_decoder
-        return Encoded(embedding, (decoder.conv_s0(fine[0]), decoder.conv_s1(fine[1])))
+        maps = (decoder.conv_s0(fine[0]), decoder.conv_s1(fine[1]))
+        return Encoded(embedding, (*maps, F.avg_pool2d(images, 4)) if self.config.hinted else maps)
 
     def begin(self, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None = None) -> Heads:
         """Decode N objects from clicks and box corners, with an earlier mask's logits as a hint.
@@ -211,7 +217,7 @@ class Sam2(nn.Module):
         points_xy, labels = torch.cat((points_xy, padding[0]), 1), torch.cat((labels, padding[1]), 1)
         sparse, dense = self.sam_prompt_encoder(points_xy, labels, masks)
         position = self.sam_prompt_encoder.position()
-        candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
+        candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res[:2])
         if self.config.hinted and masks is not None:  # what is decoded is then the change of the mask shown
             logits = candidates.logits + self.hint_scale * masks
             logits = logits + self.refiner(encoded.high_res, masks, logits[:, :1])
