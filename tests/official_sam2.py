@@ -36,9 +36,7 @@ def answer(order: dict[str, Any]) -> Any:
 
 def shapes(config: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a released net's state."""
-    with mock.patch.object(
-        torch.Tensor, "uniform_", lambda x, *_, **__: x
-    ):  # the values do not matter: save the seconds
+    with mock.patch.object(torch.Tensor, "uniform_", lambda x, *_, **__: x):  # values do not matter here
         state = build_sam2_video_predictor(config, device="cpu").state_dict()
     return {name: tuple(value.shape) for name, value in state.items()}
 
