@@ -42,7 +42,7 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
     average = Average(net, recipe.average)
     step, trained_s = _resume(state_file, net, optimiser, average, device)
     rng = np.random.default_rng([recipe.seed, step])
-    clips = _clips(recipe, data, step)
+    drawn = clips(recipe, data, step)
     net.train()
     saved = last = time.monotonic()
     with (out / "log.jsonl").open("a") as log:
@@ -50,7 +50,7 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
             progress = max(step / recipe.steps, trained_s / (recipe.minutes * 60))
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * rate_at(progress, recipe.warm_up)
-            images, masks, sets = next(clips)
+            images, masks, sets = next(drawn)
             row = _step(net, optimiser, recipe, images.to(device), masks.to(device), rng)
             average.update(net)
             step += 1
@@ -104,12 +104,12 @@ class FrameSampler(Sampler):
         """Batch `number`: one clip length, batch_size / length clips."""
         rng = np.random.default_rng([self.seed, 2, number])
         length = self._length(rng)
-        clips = [self.clip(rng, length, number * batch_size + index) for index in range(max(1, batch_size // length))]
-        images, masks = np.stack([c.images for c in clips]), np.stack([c.masks for c in clips])
-        return Batch(torch.from_numpy(images), torch.from_numpy(masks), [clip.meta for clip in clips])
+        drawn = [self.clip(rng, length, number * batch_size + index) for index in range(max(1, batch_size // length))]
+        images, masks = np.stack([c.images for c in drawn]), np.stack([c.masks for c in drawn])
+        return Batch(torch.from_numpy(images), torch.from_numpy(masks), [clip.meta for clip in drawn])
 
 
-def _clips(recipe: Recipe, data: Path, step: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+def clips(recipe: Recipe, data: Path, step: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
     """Endless batches: images (B, T, 3, S, S) normalised, masks (B, T, S, S) 0 and 1, the sets they come from."""
     cases = load_cases(shipped_training_cases(read_manifest(data / "manifest.jsonl")))
     lengths = [length for length, chance in recipe.lengths.items() for _ in range(round(chance * 20))]

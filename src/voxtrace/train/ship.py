@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +19,8 @@ from voxtrace.checkpoints.saving import save
 from voxtrace.manifest import Case, read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
-from voxtrace.train.recipe import read_recipe
+from voxtrace.train.loop import clips
+from voxtrace.train.recipe import Recipe, read_recipe
 
 
 def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> str:
@@ -27,6 +30,7 @@ def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> s
     found = torch.load(state, weights_only=True, map_location="cpu")
     net = Sam2(config)
     net.load_state_dict(found["average"])
+    settle_norms(net, recipe, data)
     cases = shipped_training_cases(read_manifest(data / "manifest.jsonl"))
     metadata = {
         "card": card.read_text() if card.is_file() else "",
@@ -37,6 +41,19 @@ def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> s
     }
     save(out, net, config, metadata, half=True)
     return hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+@torch.no_grad()
+def settle_norms(net: Sam2, recipe: Recipe, data: Path, batches: int = 60) -> None:
+    """Measure the batch norms' means and variances anew: those kept in training belong to weights that moved on."""
+    norms = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+    net.train()
+    for images, _, _ in itertools.islice(clips(replace(recipe, workers=0), data, step=1_000_000), batches):
+        net.encode(images.flatten(0, 1))
+    net.eval()
 
 
 def data_sha256(cases: list[Case]) -> str:
