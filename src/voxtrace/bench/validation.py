@@ -183,7 +183,9 @@ def main() -> None:
         )
         rows.append(row)
     machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-    report = {"model": args.model, "voxtrace": __version__, "machine": machine} | summary(rows)
+    report = {"model": args.model, "voxtrace": __version__, "cases_a_set": args.most, "machine": machine} | summary(
+        rows
+    )
     args.out.write_text(json.dumps(report | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
     print(json.dumps(report["by_kind"], indent=1))
 
