@@ -8,6 +8,7 @@ from PIL import Image
 
 from command_line import BOX, SHAPE, CommandLine, dice, true_lesion, write_mask, write_picture, write_scan
 from phantoms import write_dicom_series
+from voxtrace.cli import main
 from voxtrace.io import read, read_mask
 
 
@@ -198,3 +199,19 @@ def test_slices_of_low_confidence_are_named(voxtrace, scan, tmp_path, monkeypatc
     monkeypatch.setattr(FakeEngine, "follow", doubtful)
     ran = voxtrace("segment", scan, "-o", tmp_path / "m.nii.gz", "--box", BOX)
     assert "look at z 4-5, 7-9: confidence below 0.5" in ran.out
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("more", [(), ("--json",), ("--quiet",)], ids=" ".join)
+def test_what_is_guessed_of_a_model_is_told_once(capsys, tmp_path, more):
+    from voxtrace.checkpoints import save
+    from voxtrace.model.config import CONFIGS
+    from voxtrace.model.sam2 import Sam2
+
+    config = CONFIGS["voxtrace-small"].at(64)
+    save(tmp_path / "own.safetensors", Sam2(config), config, {})
+    words = ["segment", str(write_picture(tmp_path / "a.png")), "-o", str(tmp_path / "m.png"), "--box", "10,20,20,32"]
+    words += ["--model", str(tmp_path / "own.safetensors"), "--image-size", "32", *more]
+
+    assert main(words) == 0
+    assert capsys.readouterr().err.count("own.safetensors says 64 px; it runs at 32 px, as asked") == 1

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, run_case
-from voxtrace.cli.options import LazyEngine, ModelOptions, ReadOptions, Scan, check_fit, read_objects
+from voxtrace.cli.options import LazyEngine, ModelOptions, ReadOptions, Scan, WriteOptions, check_fit, read_objects
 from voxtrace.cli.segment import mask_name
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.errors import CaseMissingError, InputError, OutputError, VoxtraceError
@@ -50,12 +50,7 @@ class Batch:
     reading: ReadOptions = field(default_factory=ReadOptions)
     preview: bool = False
     """Also draw a picture of each result, beside its mask."""
-    overwrite: bool = False
-    """Do everything again, also what is done."""
-    json: bool = False
-    """Print one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
+    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Run all jobs; returns 0, or 3 if some failed."""
@@ -64,10 +59,10 @@ class Batch:
         jobs = read_jobs(self.cases, self.out)
         outputs.check_folder(self.out)
         outputs.make_folder(self.out)
-        model = LazyEngine(self.using, self.quiet or self.json)
+        model = LazyEngine(self.using)
         record = Record(self.out / RECORD)
         rows = []
-        with progress("scans", self.quiet or self.json, "scans") as advance:
+        with progress("scans", self.writing.silent, "scans") as advance:
             for number, job in enumerate(jobs):
                 advance(number, len(jobs))
                 rows.append(self._one(job, model, record))
@@ -77,7 +72,7 @@ class Batch:
     def _one(self, job: Job, model: LazyEngine, record: Record) -> dict[str, Any]:
         name, what = str(job.out.relative_to(self.out)), self._fingerprint(job)
         before = record.last.get(name, {})
-        if before.get("status") == "done" and not self.overwrite and job.out.exists():
+        if before.get("status") == "done" and not self.writing.overwrite and job.out.exists():
             if before.get("fingerprint") == what:
                 return before | {"status": "skipped"}
             problem = f"{job.out} was made with other prompts or settings; add --overwrite to make it again"
@@ -86,11 +81,11 @@ class Batch:
         ours = before.get("status") in ("started", "failed") and bool(before.get("ours"))
         record.write({"out": name, "status": "started", "ours": ours or not job.out.exists()})
         try:
-            row = self._report(job, name, what, model, self.overwrite or ours)
+            row = self._report(job, name, what, model, self.writing.overwrite or ours)
         except (VoxtraceError, OSError, MemoryError) as error:
             row = self._failed(job, name, str(error) or type(error).__name__)
         except Exception as error:
-            note(traceback.format_exc(), self.quiet)
+            note(traceback.format_exc(), self.writing.quiet)
             row = self._failed(job, name, f"a fault in voxtrace, please report it: {type(error).__name__}: {error}")
         record.write(row | {"ours": ours or row["status"] == "done" or not job.out.exists()})
         return row
@@ -108,11 +103,11 @@ class Batch:
             overwrite=overwrite,
         )
         report = run_case(case, model, quiet=True)
-        note(f"done    {job.scan}", self.quiet or self.json)
+        note(f"done    {job.scan}", self.writing.silent)
         return {"out": name, "status": "done", "fingerprint": what} | report.to_json()
 
     def _failed(self, job: Job, name: str, problem: str) -> dict[str, Any]:
-        note(f"failed  {job.scan or name}: {problem}", self.quiet or self.json)
+        note(f"failed  {job.scan or name}: {problem}", self.writing.silent)
         return {"out": name, "status": "failed", "scan": str(job.scan) if job.scan else None, "error": problem}
 
     def _fingerprint(self, job: Job) -> str:
@@ -126,7 +121,7 @@ class Batch:
 
     def _tell(self, rows: list[dict[str, Any]]) -> int:
         counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "skipped", "failed")}
-        if self.json:
+        if self.writing.json:
             print_json(counts | {"results": rows, "record": str(self.out / RECORD)})
         else:
             say(", ".join(f"{count} {status}" for status, count in counts.items() if count))

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace import io
 from voxtrace.cli import outputs
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions
+from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, WriteOptions
 from voxtrace.cli.report import LOW_CONFIDENCE, heading
 from voxtrace.cli.terminal import print_json, progress, say
 from voxtrace.errors import InputError, ModelError, OutputError, PromptError
@@ -44,12 +44,7 @@ class OnePrompt:
     """Grey window for pictures of more than 8 bits; by default each picture's own."""
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw the first pictures with their masks."""
-    overwrite: bool = False
-    """Replace outputs that are there already; never an input."""
-    json: bool = False
-    """Print one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
+    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Segment the set; returns the exit code."""
@@ -61,17 +56,17 @@ class OnePrompt:
         paths = self._check(images, wanted)
         objects = self._objects(images.picture(marked))
         start = time.perf_counter()
-        model = LazyEngine(self.using, self.quiet or self.json)
+        model = LazyEngine(self.using)
         session = SetSession(model.engine, images, memory=self.using.policy())
         for name, prompts in objects.items():
             session.add(prompts, name, image=marked)
-        with progress(f"segmenting {len(images)} pictures", self.quiet or self.json, "pictures") as advance:
+        with progress(f"segmenting {len(images)} pictures", self.writing.silent, "pictures") as advance:
             result = session.run(advance)
         seconds = time.perf_counter() - start
         outputs.make_folder(self.out)
         for index, path in paths.items():
             like = Picture(result.frames[index], source=images.paths[index])
-            io.write(path, result.frames[index], like=like, overwrite=self.overwrite)
+            io.write(path, result.frames[index], like=like, overwrite=self.writing.overwrite)
         if self.preview is not None:
             outputs.make_folder(self.preview.parent)
             save_picture(self._picture(images, result, marked, objects), self.preview)
@@ -104,9 +99,9 @@ class OnePrompt:
                 both = f"{images.paths[seen[path]].name} and {images.paths[index].name}"
                 raise OutputError(f"{both} would both be written to {path}; rename one")
             seen[path] = index
-            outputs.check_file(path, inputs, self.overwrite)
+            outputs.check_file(path, inputs, self.writing.overwrite)
         if self.preview is not None:
-            outputs.check_file(self.preview, inputs, self.overwrite, (".png", ".jpg", ".jpeg"))
+            outputs.check_file(self.preview, inputs, self.writing.overwrite, (".png", ".jpg", ".jpeg"))
         return paths
 
     def _objects(self, picture: Picture) -> dict[str | int, Sequence[Prompt]]:
@@ -144,7 +139,7 @@ class OnePrompt:
         self, images: ImageSet, result: Result, paths: dict[int, Path], seconds: float, model: LazyEngine
     ) -> None:
         rows = [_row(images, result, index, path) for index, path in paths.items()]
-        if self.json:
+        if self.writing.json:
             about = {"model": model.engine.name, "memory": self.using.memory or "selfsorting", "seconds": seconds}
             print_json(about | {"marked": str(self.image), "preview": self.preview, "results": rows})
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,6 @@ import numpy as np
 from tyro.conf import UseAppendAction, arg
 
 from voxtrace import checkpoints, engines
-from voxtrace.cli.terminal import note
 from voxtrace.engine import Engine
 from voxtrace.errors import CheckpointError, ModelError, PromptError
 from voxtrace.io import read_mask
@@ -162,18 +162,12 @@ class ModelOptions:
             raise ModelError(f"--zoom {self.zoom}: write auto, off, or a number of at least 1, for example 3")
         return factor
 
-    def guessed(self) -> str:
-        """What had to be guessed about the model, "" for nothing. Raises ModelError for an unknown name."""
-        try:
-            return checkpoints.resolve(self.model, self.image_size).note
-        except CheckpointError:
-            return ""  # a file that is missing or damaged: told when it is opened
-
     def check(self) -> None:
         """Raise ModelError for options that mean nothing."""
         self.policy()
         self.zoom_factor()
-        self.guessed()
+        with suppress(CheckpointError):  # a file that is missing or damaged is told when it is opened
+            checkpoints.resolve(self.model)
         if self.image_size is not None and self.image_size < 32:
             raise ModelError(f"--image-size {self.image_size}: at least 32 pixels are needed")
 
@@ -181,15 +175,13 @@ class ModelOptions:
 class LazyEngine:
     """The engine, opened when first asked for: after all that can be checked without it."""
 
-    def __init__(self, options: ModelOptions, quiet: bool = False) -> None:
-        self.options, self.quiet = options, quiet
+    def __init__(self, options: ModelOptions) -> None:
+        self.options = options
 
     @cached_property
     def engine(self) -> Engine:
-        """Load the model; what had to be guessed about it is said aloud."""
+        """Load the model; what has to be guessed about it comes as a warning."""
         options = self.options
-        if guessed := options.guessed():
-            note(f"note: {guessed}", self.quiet)
         return engines.open_engine(options.model, options.device, options.image_size)
 
 
@@ -204,3 +196,20 @@ class ReadOptions:
     """CT, MR, PT, US, ... where the file does not say."""
     axis: Literal[0, 1, 2] = 0
     """Along which axis a volume is walked: 0 z, 1 y, 2 x."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """What may be replaced, and what is told."""
+
+    overwrite: bool = False
+    """Replace outputs that are there already, in a batch what is done already; never an input."""
+    json: bool = False
+    """Print one JSON object."""
+    quiet: bool = False
+    """No progress bar and no notes."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing but results and warnings is told: progress beside JSON would only disturb."""
+        return self.quiet or self.json

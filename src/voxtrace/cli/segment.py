@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, check_case, run_case
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, ReadOptions
+from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, ReadOptions, WriteOptions
 from voxtrace.cli.report import Report, heading
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.errors import InputError, OutputError
@@ -34,12 +34,7 @@ class Segment:
     reading: ReadOptions = field(default_factory=ReadOptions)
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw a picture of the result. For several scans a folder."""
-    overwrite: bool = False
-    """Replace outputs that are there already; never an input."""
-    json: bool = False
-    """Print one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
+    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Segment every scan; returns the exit code."""
@@ -49,13 +44,13 @@ class Segment:
         for case in cases:
             outputs.check_input(case.scan_file, "scan")
             check_case(case)
-        model = LazyEngine(self.using, self.quiet or self.json)
+        model = LazyEngine(self.using)
         reports = []
         for case in cases:
-            reports.append(run_case(case, model, self.quiet or self.json))
-            if not self.json:
+            reports.append(run_case(case, model, self.writing.silent))
+            if not self.writing.json:
                 self._tell(reports[-1], model, first=len(reports) == 1)
-        if self.json:
+        if self.writing.json:
             print_json(
                 {
                     "model": model.engine.name,
@@ -94,7 +89,7 @@ class Segment:
             reading=self.reading,
             preview=self.preview / f"{outputs.stem_of(scan)}.png" if self.preview and several else self.preview,
             inputs=self.marks.files(),
-            overwrite=self.overwrite,
+            overwrite=self.writing.overwrite,
             expected=(Volume, Picture),
         )
 

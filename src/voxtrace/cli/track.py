@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, check_case, run_case
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions
+from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, WriteOptions
 from voxtrace.cli.report import heading
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.volume import Video
@@ -32,12 +32,7 @@ class Track:
     """Also write the video with the masks drawn in."""
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw a strip of frames."""
-    overwrite: bool = False
-    """Replace outputs that are there already; never an input."""
-    json: bool = False
-    """Print one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
+    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Track; returns the exit code."""
@@ -50,15 +45,15 @@ class Track:
             preview=self.preview,
             overlay=self.overlay,
             inputs=self.marks.files(),
-            overwrite=self.overwrite,
+            overwrite=self.writing.overwrite,
             backward=self.backward,
             expected=(Video,),
         )
         outputs.check_input(case.scan_file, "video")
         check_case(case)
-        model = LazyEngine(self.using, self.quiet or self.json)
-        report = run_case(case, model, self.quiet or self.json)
-        if self.json:
+        model = LazyEngine(self.using)
+        report = run_case(case, model, self.writing.silent)
+        if self.writing.json:
             about = {"model": model.engine.name, "memory": self.using.memory or "fifo", "seconds": report.seconds}
             print_json({**about, "results": [report.to_json()]})
         else:
