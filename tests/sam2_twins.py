@@ -24,7 +24,9 @@ from voxtrace.model.hiera import HieraConfig
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam2 import Sam2
 from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
-from voxtrace.tracking import EDGE, Course, FeatureCache, Tracked, Walk, begin, propagate
+from voxtrace.courses import EDGE, Course
+from voxtrace.feature_cache import FeatureCache
+from voxtrace.tracking import Tracked, Walk, begin, propagate
 from voxtrace.view import Whole
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # transformers would look for the network, and wait for it
@@ -207,8 +209,8 @@ def our_masks(
     step, order = (-1, range(start, -1, -1)) if reverse else (1, range(start, len(pictures)))
     walks = []
     for name in objects:
-        entries = tuple(t.entry for t in begun if t.object == name and t.entry is not None)
-        walks.append(Walk(name, Bank(entries, num_frames=len(pictures)), Course(start, step, order, EDGE)))
+        marked = [t for t in begun if t.object == name]
+        walks.append(Walk(name, marked, Course(start, step, order, EDGE)))
     followed = [t for t in propagate(features, walks, Fifo()) if isinstance(t, Tracked)]
     found = {(t.frame, t.object): t for t in [*begun, *followed]}
     return {

@@ -4,26 +4,12 @@ import numpy as np
 import pytest
 
 from fake_engine import FakeEngine
-from voxtrace.memory import Bank, Fifo, SelfSorting
+from voxtrace.courses import BOX_LIMIT, EDGE, MET, Course, plan, plan_onward, plan_unordered
+from voxtrace.feature_cache import FeatureCache
+from voxtrace.memory import Fifo, SelfSorting
 from voxtrace.prompts import FramePrompt
-from voxtrace.tracking import (
-    BOX_LIMIT,
-    EDGE,
-    LEFT_VIEW,
-    MET,
-    Course,
-    EndOfObject,
-    FeatureCache,
-    Stop,
-    Tracked,
-    Walk,
-    begin,
-    plan,
-    plan_onward,
-    plan_unordered,
-    propagate,
-)
-from voxtrace.view import Square, Whole
+from voxtrace.tracking import EndOfObject, Stop, Tracked, Walk, begin, propagate
+from voxtrace.view import Square, Whole, view_around
 
 SHAPE = (9, 20, 24)
 
@@ -44,10 +30,9 @@ def truth(n, shape=SHAPE):
 
 def walk_from(features, start, step=1, n=0, stop=None, view=None, **options):
     """A walk of object n, prompted by its mask on frame `start`, to the end of the scan."""
-    view = view or Whole()
-    tracked = begin(features, start, view, {n: truth(n)})[0]
+    marked = begin(features, start, view or Whole(), {n: truth(n)})
     order = range(start + 1, len(features.frames)) if step > 0 else range(start - 1, -1, -1)
-    return Walk(n, Bank((tracked.entry,)), Course(start, step, order, EDGE), view, stop, **options)
+    return Walk(n, marked, Course(start, step, order, EDGE), stop, **options)
 
 
 def followed(events):
@@ -107,8 +92,8 @@ def test_each_frame_is_yielded_once_in_walk_order():
 
 def test_prompted_frames_on_the_way_are_passed_over():
     features = FeatureCache(FakeEngine(), scan((0, 9)))
-    entries = tuple(begin(features, frame, Whole(), {0: truth(0)})[0].entry for frame in (2, 5))
-    walk = Walk(0, Bank(entries), Course(2, 1, range(3, 9), EDGE), Whole())
+    marked = [begin(features, frame, Whole(), {0: truth(0)})[0] for frame in (2, 5)]
+    walk = Walk(0, marked, Course(2, 1, range(3, 9), EDGE))
     assert followed(propagate(features, [walk], Fifo())) == [3, 4, 6, 7, 8]
 
 
@@ -175,15 +160,61 @@ def test_logits_come_back_at_the_frame_size_through_a_window():
     assert features.engine.encoded_shapes == [(10, 10, 3)] * 5
 
 
-def test_a_walk_whose_mask_touches_the_window_ends_and_so_does_its_twin():
+def test_the_window_goes_with_an_object_that_moves():
+    frames = [np.zeros((40, 90, 3), np.uint8) for _ in range(9)]
+    for index, frame in enumerate(frames):
+        frame[10:18, 6 + 6 * index : 14 + 6 * index] = 100
+    features = FeatureCache(FakeEngine(), frames)
+    walk = moving_walk(features, frames[0])
+
+    events = list(propagate(features, [walk], Fifo()))
+
+    assert all(np.array_equal(e.logits > 0, frames[e.frame][..., 0] > 0) for e in events if isinstance(e, Tracked))
+    assert followed(events) == list(range(1, 9))
+    assert {e.view.side for e in events if isinstance(e, Tracked)} == {32}, "it moves; it need not grow"
+    assert events[-2].view.x > events[0].view.x
+
+
+def test_the_window_grows_with_an_object_that_grows():
+    frames = [np.zeros((90, 90, 3), np.uint8) for _ in range(6)]
+    for index, frame in enumerate(frames):
+        reach = 4 + 6 * index
+        frame[45 - reach : 45 + reach, 45 - reach : 45 + reach] = 100
+    features = FeatureCache(FakeEngine(), frames)
+
+    events = list(propagate(features, [moving_walk(features, frames[0])], Fifo()))
+
+    assert all(np.array_equal(e.logits > 0, frames[e.frame][..., 0] > 0) for e in events if isinstance(e, Tracked))
+    assert isinstance(events[-2].view, Whole)
+
+
+def test_an_object_in_a_moved_window_is_followed_from_where_it_was_before():
+    frames = [np.zeros((40, 90, 3), np.uint8) for _ in range(3)]
+    for frame, x in zip(frames, (6, 14, 28), strict=True):
+        frame[10:18, x : x + 15] = 100
+    features = FeatureCache(engine := FakeEngine(), frames)
+
+    list(propagate(features, [moving_walk(features, frames[0])], Fifo()))
+
+    last = engine.recalled[-1].memories[-1][0]
+    assert last.frame == 1
+    assert last.mask.sum() == 8 * 15, "the memory of the frame before was made anew in the window looked through"
+
+
+def test_windows_stay_where_no_zoom_is_given():
     frames = scan((0, 9))
     frames[6][6:16, 2:6] = 100  # grows downwards, out of the window
     features = FeatureCache(FakeEngine(), frames)
     view = Square(y=3, x=1, side=10)
-    walks = [walk_from(features, 4, step, view=view, watch_border=True) for step in (1, -1)]
-    events = list(propagate(features, walks, Fifo()))
-    assert followed(events) == [5]
-    assert [s.reason for s in stops(events)] == [LEFT_VIEW]
+    events = list(propagate(features, [walk_from(features, 4, view=view)], Fifo()))
+    assert {e.view for e in events if isinstance(e, Tracked)} == {view}
+
+
+def moving_walk(features, first_frame):
+    mask = FramePrompt(mask=first_frame[..., 0] > 0)
+    view = view_around(mask.extent_xy(), first_frame.shape[:2], 2.0)
+    marked = begin(features, 0, view, {1: mask})
+    return Walk(1, marked, Course(0, 1, range(1, len(features.frames)), EDGE), zoom=2.0)
 
 
 def test_the_batch_of_an_engine_is_used_ahead_and_frames_are_still_encoded_once():
@@ -212,3 +243,16 @@ def test_a_self_sorting_draw_does_not_depend_on_the_objects_followed_beside():
         return [[e.frame for e, _ in r.memories] for r in engine.recalled]
 
     assert frames_recalled([0, 1])[::2] == frames_recalled([0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "marked", "absent"),
+    [(9, 100, True), (10, 100, False), (300, 100, False), (301, 100, True), (301, 0, False), (0, 0, True)],
+)
+def test_a_mask_far_smaller_or_larger_than_where_it_was_marked_is_not_the_object(pixels, marked, absent):
+    logits = np.full((20, 20), -5.0, np.float32)
+    logits.flat[:pixels] = 5.0
+    rule = EndOfObject(least=0.1, most=3.0)
+
+    assert rule.absent(logits, 8.0, marked) is absent
+    assert rule.absent(logits, -1.0, marked), "the net's own word comes first"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from voxtrace.errors import PromptError
-from voxtrace.prompts import NEGATIVE, FramePrompt
+from voxtrace.prompts import FramePrompt
 from voxtrace.result import Track
-from voxtrace.view import Extent, View, union
+from voxtrace.view import View
 
 MAX_LABEL = int(np.iinfo(np.uint16).max)
 
@@ -19,27 +19,18 @@ MAX_LABEL = int(np.iinfo(np.uint16).max)
 class Marks:
     """What a person said of one object.
 
-    frames: {frame: prompt}. limits: half-open range of frames in which it may lie. view: the window in which it was
-    seen when it was corrected.
+    frames: {frame: prompt}. limits: half-open range of frames in which it may lie.
+    views: {frame: the window in which it was seen when it was corrected}.
     """
 
     frames: Mapping[int, FramePrompt]
     limits: tuple[int, int]
-    view: View | None = None
+    views: Mapping[int, View] = field(default_factory=dict)
 
     def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[int, int]) -> Marks:
         """With more prompts; a 3D box narrows the limits."""
         both = {**self.frames, **{f: self.frames[f].joined(p) if f in self.frames else p for f, p in frames.items()}}
         return replace(self, frames=both, limits=(max(self.limits[0], limits[0]), min(self.limits[1], limits[1])))
-
-    @property
-    def extent(self) -> Extent | None:
-        """What all boxes, masks and clicks inside the object span; None where only clicks speak of it."""
-        spans = [p.extent_xy() for p in self.frames.values()]
-        inside = [p.points_xy[p.labels != NEGATIVE] for p in self.frames.values()]
-        clicks = [(*points.min(0).tolist(), *points.max(0).tolist()) for points in inside if len(points)]
-        known = [span for span in spans if span is not None]
-        return union([*known, *clicks]) if known else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +76,11 @@ class History:
         self.change(tuple(new if o is old else o for o in self.objects))
 
     def mark(
-        self, object: str | int, frames: Mapping[int, FramePrompt], limits: tuple[int, int], view: View | None = None
+        self,
+        object: str | int,
+        frames: Mapping[int, FramePrompt],
+        limits: tuple[int, int],
+        views: Mapping[int, View] | None = None,
     ) -> None:
         """A new state in which an object, new or known, has more prompts."""
         if not frames:
@@ -93,7 +88,7 @@ class History:
         if not any(object in (o.label, o.name) for o in self.objects):
             return self.change((*self.objects, self._new(object, Marks(frames, limits))))
         found = self.free(object)
-        marks = replace(found.marks.joined(frames, limits), view=view or found.marks.view)
+        marks = replace(found.marks.joined(frames, limits), views={**found.marks.views, **(views or {})})
         return self.replace(found, replace(found, marks=marks))
 
     def find(self, object: str | int) -> Object:

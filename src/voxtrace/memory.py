@@ -30,6 +30,15 @@ class Bank:
     recent: tuple[Entry, ...] = ()
     num_frames: int | None = None
 
+    def with_other_view(self, entry: Entry) -> Bank:
+        """The same memories, but the one of `entry`'s frame as it is seen through another window."""
+        kept = [tuple(entry if e.frame == entry.frame else e for e in held) for held in self._held]
+        return Bank(*kept, num_frames=self.num_frames)
+
+    @property
+    def _held(self) -> tuple[tuple[Entry, ...], ...]:
+        return self.prompted, self.followed, self.recent
+
 
 class MemoryPolicy(Protocol):
     """Decides what a bank keeps and what an object is followed with."""

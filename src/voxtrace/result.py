@@ -12,7 +12,7 @@ from voxtrace.engine import NO_OBJECT_LOGIT
 from voxtrace.errors import InputError, PromptError
 from voxtrace.postprocess import label_dtype, settle_overlaps
 from voxtrace.tracking import Stop, Tracked
-from voxtrace.view import View, Whole
+from voxtrace.view import View
 from voxtrace.volume import Volume
 
 
@@ -51,17 +51,17 @@ class Track:
     """One object through all frames that were looked at.
 
     confidence: {frame: sigmoid(object score) x expected IoU, 0..1}. prompted: the frames that a person marked.
-    view: the window through which the net saw the object.
+    views: {frame: the window through which the net saw the object there}.
     """
 
     patches: Mapping[int, Patch]
     confidence: Mapping[int, float]
     stops: tuple[Stop, ...] = ()
     prompted: tuple[int, ...] = ()
-    view: View = field(default_factory=Whole)
+    views: Mapping[int, View] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seen: Sequence[Tracked | Stop], prompted: Sequence[int], view: View) -> Track:
+    def of(cls, seen: Sequence[Tracked | Stop], prompted: Sequence[int]) -> Track:
         """Gather what `begin` and `propagate` gave."""
         frames = sorted((t for t in seen if isinstance(t, Tracked)), key=lambda t: t.frame)
         return cls(
@@ -69,7 +69,7 @@ class Track:
             confidence={t.frame: confidence(t.object_score, t.iou) for t in frames},
             stops=tuple(s for s in seen if isinstance(s, Stop)),
             prompted=tuple(sorted(prompted)),
-            view=view,
+            views={t.frame: t.view for t in frames},
         )
 
     def logits(self, frame: int, shape: tuple[int, int]) -> np.ndarray:
@@ -152,9 +152,9 @@ class Result:
         return {self.names[label]: track.prompted for label, track in self.tracks.items()}
 
     @property
-    def views(self) -> dict[str, View]:
-        """{name: the window through which the net saw the object}."""
-        return {self.names[label]: track.view for label, track in self.tracks.items()}
+    def views(self) -> dict[str, Mapping[int, View]]:
+        """{name: {frame: the window through which the net saw the object}}."""
+        return {self.names[label]: track.views for label, track in self.tracks.items()}
 
     def label(self, object: str | int) -> int:
         """The label of an object given by name or label. Raises PromptError for an unknown one."""

@@ -1,30 +1,19 @@
-"""From marks to tracks: choose a window, begin on the marked frames, follow, look again if the window was too small."""
+"""From marks to tracks: choose windows, begin on the marked frames, follow from there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from voxtrace.courses import Course, Plan
 from voxtrace.errors import ModelError, PromptError
+from voxtrace.feature_cache import FeatureCache
 from voxtrace.marks import Object
-from voxtrace.memory import Bank, MemoryPolicy
+from voxtrace.memory import MemoryPolicy
 from voxtrace.prompts import NEGATIVE, FramePrompt
 from voxtrace.result import Track
-from voxtrace.tracking import (
-    LEFT_VIEW,
-    Course,
-    EndOfObject,
-    FeatureCache,
-    Plan,
-    Stop,
-    Tracked,
-    Walk,
-    begin,
-    propagate,
-)
+from voxtrace.tracking import LOOKS, EndOfObject, Stop, Tracked, Walk, begin, propagate
 from voxtrace.view import View, Whole, grown, union, view_around
-
-LOOKS = 4  # the first, and three more through ever larger windows while the object touches the border
 
 Event = Tracked | Stop
 Progress = Callable[[int, int], None]  # frames followed, frames to follow at most; both count every object
@@ -52,54 +41,39 @@ class Search:
     zoom: float | None
 
     def __call__(self, objects: Mapping[int, Object], progress: Progress | None = None) -> dict[int, Track]:
-        """Look for objects {label: object}, again through a larger window where one does not fit."""
+        """Look for objects {label: object}: begin all on their marked frames and follow them from there."""
         courses = {label: self._plan(o) for label, o in objects.items()}
-        views = {label: self._view(o) for label, o in objects.items()}
-        found: dict[int, Track] = {}
-        for look in range(LOOKS):
-            seen = self._look(objects, courses, views, look < LOOKS - 1, progress)
-            fits = {label: o for label, o in objects.items() if not _left_view(seen[label])}
-            found |= {label: Track.of(seen[label], list(o.marks.frames), views[label]) for label, o in fits.items()}
-            objects = {label: o for label, o in objects.items() if label not in fits}
-            if not objects:
-                break
-            views = {label: grown(views[label], self.shape) for label in objects}
-        return found
-
-    def _look(
-        self,
-        objects: Mapping[int, Object],
-        courses: Mapping[int, list[Course]],
-        views: Mapping[int, View],
-        watch_border: bool,
-        progress: Progress | None,
-    ) -> dict[int, list[Event]]:
-        """Begin all objects on their marked frames and follow them from there: {label: what was seen}."""
-        follows = any(len(course.order) for label in objects for course in courses[label])
-        seen: dict[int, list[Event]] = {label: [] for label in objects}
-        for frame, view, prompts in _together(objects, views):
-            for tracked in begin(self.features, frame, view, prompts, remember=follows):
-                seen[tracked.object].append(tracked)
-                if watch_border and view.cuts(tracked.logits > 0):
-                    seen[tracked.object].append(Stop(tracked.object, frame, 0, frame, LEFT_VIEW))
+        follows = any(len(course.order) for of_one in courses.values() for course in of_one)
+        marked = self._begin(objects, follows)
         walks = [
-            Walk(label, self._bank(seen[label]), course, views[label], self.route.stop, self.route.place, watch_border)
+            Walk(label, marked[label], course, self.route.stop, self.route.place, self.zoom)
             for label in objects
-            if not _left_view(seen[label])
             for course in courses[label]
         ]
+        seen: dict[int, list[Event]] = {label: list(marked[label]) for label in objects}
         total, done = sum(len(walk.course.order) for walk in walks), 0
         for event in propagate(self.features, walks, self.memory):
             seen[event.object].append(event)
             done += isinstance(event, Tracked)
             if progress is not None:
                 progress(done, total)
-        return seen
+        return {label: Track.of(seen[label], list(o.marks.frames)) for label, o in objects.items()}
 
-    def _bank(self, begun: list[Event]) -> Bank:
-        """Every walk of an object knows all frames on which it was marked, also those ahead."""
-        entries = tuple(t.entry for t in begun if isinstance(t, Tracked) and t.entry is not None)
-        return Bank(entries, num_frames=len(self.features.frames))
+    def _begin(self, objects: Mapping[int, Object], remember: bool) -> dict[int, list[Tracked]]:
+        """Decode all marked frames, each through its window; again through a larger one where the mask is cut."""
+        marked: dict[int, list[Tracked]] = {label: [] for label in objects}
+        due = {(label, frame): view for label, o in objects.items() for frame, view in self._views(o).items()}
+        for look in range(LOOKS):
+            again = {}
+            for frame, view, labels in _together(due):
+                prompts = {label: objects[label].marks.frames[frame] for label in labels}
+                for tracked in begin(self.features, frame, view, prompts, remember):
+                    if look < LOOKS - 1 and view.cuts(tracked.logits > 0):
+                        again[tracked.object, frame] = grown(view, self.shape)
+                    else:
+                        marked[tracked.object].append(tracked)
+            due = again
+        return marked
 
     def _plan(self, object: Object) -> list[Course]:
         for frame, prompt in object.marks.frames.items():
@@ -117,33 +91,28 @@ class Search:
             )
         return courses
 
-    def _view(self, object: Object) -> View:
-        """The window to see an object through: its marks tell how large it is, else a look at the whole frame does."""
+    def _views(self, object: Object) -> dict[int, View]:
+        """{marked frame: the window to see it through}."""
+        return {frame: self._view(object, frame, prompt) for frame, prompt in object.marks.frames.items()}
+
+    def _view(self, object: Object, frame: int, prompt: FramePrompt) -> View:
+        extent = prompt.extent_xy()
+        known = object.marks.views.get(frame)
+        if known is not None and (extent is None or known.holds(extent)):
+            return known
         if self.zoom is None:
             return Whole()
-        extent = object.marks.extent
-        if object.marks.view is not None and (extent is None or object.marks.view.holds(extent)):
-            return object.marks.view
-        if extent is None:
-            seen = [
-                begin(self.features, frame, Whole(), {object.label: prompt}, remember=False)[0].logits > 0
-                for frame, prompt in object.marks.frames.items()
-            ]
-            masks = [FramePrompt(mask=mask).extent_xy() for mask in seen]
-            extent = union([mask for mask in masks if mask is not None])
-        return view_around(extent, self.shape, self.zoom)
+        if extent is None:  # clicks alone do not say how large it is
+            (whole,) = begin(self.features, frame, Whole(), {object.label: prompt}, remember=False)
+            extent = FramePrompt(mask=whole.logits > 0).extent_xy()
+        inside = prompt.points_xy[prompt.labels != NEGATIVE]
+        clicks = [(*inside.min(0).tolist(), *inside.max(0).tolist())] if len(inside) else []
+        return view_around(union([extent, *clicks]) if extent else None, self.shape, self.zoom)
 
 
-def _left_view(events: list[Event]) -> bool:
-    return any(isinstance(event, Stop) and event.reason == LEFT_VIEW for event in events)
-
-
-def _together(
-    objects: Mapping[int, Object], views: Mapping[int, View]
-) -> list[tuple[int, View, dict[int, FramePrompt]]]:
-    """(frame, view, {label: prompt}): what can be decoded in one call, in the order of frames."""
-    together: dict[tuple[int, View], dict[int, FramePrompt]] = {}
-    for label, o in objects.items():
-        for frame, prompt in o.marks.frames.items():
-            together.setdefault((frame, views[label]), {})[label] = prompt
-    return [(frame, view, prompts) for (frame, view), prompts in sorted(together.items(), key=lambda item: item[0][0])]
+def _together(due: Mapping[tuple[int, int], View]) -> list[tuple[int, View, list[int]]]:
+    """{(label, frame): view} -> (frame, view, labels): what can be decoded in one call, in the order of frames."""
+    together: dict[tuple[int, View], list[int]] = {}
+    for (label, frame), view in due.items():
+        together.setdefault((frame, view), []).append(label)
+    return sorted(((frame, view, labels) for (frame, view), labels in together.items()), key=lambda item: item[0])

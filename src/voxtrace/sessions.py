@@ -18,15 +18,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from voxtrace.courses import plan, plan_nothing, plan_onward, plan_unordered
 from voxtrace.engine import Engine
 from voxtrace.errors import PromptError
+from voxtrace.feature_cache import FeatureCache
 from voxtrace.frames import PictureFrames, VolumeFrames
 from voxtrace.marks import History, Marks, Object
 from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
 from voxtrace.prompts import FramePrompt, Prompt, on_frames
 from voxtrace.result import Result, Track, draw, frozen
 from voxtrace.search import Progress, Route, Search
-from voxtrace.tracking import EndOfObject, FeatureCache, plan, plan_nothing, plan_onward, plan_unordered
+from voxtrace.tracking import EndOfObject
 from voxtrace.volume import Frames, Picture, Video, Volume
 from voxtrace.windowing import Window
 
@@ -161,7 +163,8 @@ class Session:
         for frame, prompt in frames.items():
             if (mask := self.result.frame_mask(label, frame)).any():
                 frames = {**frames, frame: replace(prompt, mask=mask)}
-        self._history.mark(object, frames, limits, self.result.tracks[label].view)
+        views = self.result.tracks[label].views
+        self._history.mark(object, frames, limits, {frame: views[frame] for frame in frames if frame in views})
         return self
 
     # What the kinds of session differ in

@@ -1,79 +1,55 @@
 """The one loop: objects are begun on the frames that a person marked and followed over all others.
 
-A Walk is one object in one direction. `plan` lays the walks of an object out, `begin` decodes its prompted frames,
-`propagate` follows all objects at once. A frame is encoded once for all objects and both directions.
+A Walk is one object in one direction. `begin` decodes its marked frames, `propagate` follows all objects at once. A
+frame is encoded once for all objects and both directions that see it through the same window; the window goes with
+an object that moves or grows.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from voxtrace.engine import NO_OBJECT_LOGIT, Engine, Entry, Features
+from voxtrace.courses import Course
+from voxtrace.engine import NO_OBJECT_LOGIT, Entry
+from voxtrace.feature_cache import FeatureCache
 from voxtrace.memory import Bank, MemoryPolicy
 from voxtrace.prompts import FramePrompt
-from voxtrace.view import View, Whole
-from voxtrace.volume import Frames
+from voxtrace.view import View, Whole, moved
 
-EDGE = "edge of the scan"
-BOX_LIMIT = "limit of the 3D box"
-MET = "met another prompt"
-LEFT_VIEW = "left its window"  # never final: the session looks again through a larger one
-CACHE_BYTES = 2**30
+LOOKS = 4  # at one frame: the first, and three more through other windows while the mask touches the border
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfObject:
-    """Stop after `patience` frames in a row on which the object is absent: the net says so, or its mask has fewer than
-    `min_pixels` pixels. Those frames are given back empty."""
+    """Stop after `patience` frames in a row on which the object is absent. Those frames are given back empty.
+
+    Absent: the net says so; or its mask has fewer than `min_pixels` pixels, or less than `least` or more than `most`
+    times the object's size where it was marked: a speck is what is left over after an object's end, and a mask that
+    swells has run into a neighbour.
+    """
 
     patience: int = 2
     min_pixels: int = 1
+    least: float = 0.0
+    most: float = float("inf")
 
-    def absent(self, logits: np.ndarray, object_score: float) -> bool:
-        """Whether the object is missing from one frame with these (H, W) logits."""
-        return object_score <= 0 or int(np.count_nonzero(logits > 0)) < self.min_pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """Which way a walk goes. start: the prompted frame it sets out from. step: +1, -1, or 0 for a set without order.
-    order: the frames to follow the object on; prompted ones are passed over. end: why it ends after the last."""
-
-    start: int
-    step: int
-    order: range
-    end: str
-
-
-# (prompted frames, half-open limits of the object, number of frames, what is at the edge) -> courses
-Plan = Callable[[Sequence[int], tuple[int, int], int, str], list[Course]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Walk:
-    """One object in one direction.
-
-    bank: all its prompted frames. stop: None to follow to the end whatever is seen. place: what a frame is called
-    ("z", "frame"). watch_border: end the walk where the mask touches the border of the view.
-    """
-
-    object: int
-    bank: Bank
-    course: Course
-    view: View = field(default_factory=Whole)
-    stop: EndOfObject | None = None
-    place: str = "z"
-    watch_border: bool = False
+    def absent(self, logits: np.ndarray, object_score: float, marked_pixels: float = 0.0) -> bool:
+        """Whether the object is missing from one frame with these (H, W) logits; marked_pixels 0 is an unknown size."""
+        pixels = int(np.count_nonzero(logits > 0))
+        strange = marked_pixels > 0 and not self.least <= pixels / marked_pixels <= self.most
+        return object_score <= 0 or pixels < self.min_pixels or strange
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
-    """One object on one frame. logits: (H, W) float32 of the frame, > 0 is inside; entry: what is remembered of it."""
+    """One object on one frame.
+
+    logits: (H, W) float32 of the frame, > 0 is inside; entry: what is remembered of it.
+    view: the window it was seen in.
+    """
 
     object: int
     frame: int
@@ -81,6 +57,7 @@ class Tracked:
     object_score: float
     iou: float
     entry: Entry | None = None
+    view: View = field(default_factory=Whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,51 +71,33 @@ class Stop:
     reason: str
 
 
-class FeatureCache:
-    """Frames encoded once, as seen through a view; the least recently used are forgotten, so memory is bounded.
+@dataclass(frozen=True, slots=True, eq=False)
+class Walk:
+    """One object in one direction.
 
-    size: frames kept; None lets the size of the net decide (about 1 GiB).
+    marked: what `begin` made of all the object's marked frames.
+    stop: None to follow to the end whatever is seen. place: what a frame is called ("z", "frame"). zoom: how large a
+    window is beside the object (`view_around`); None keeps the window as it is.
     """
 
-    def __init__(self, engine: Engine, frames: Frames, size: int | None = None) -> None:
-        self.engine = engine
-        self.frames = frames
-        # A SAM 2 net keeps about 4 float32 values for each pixel of its input: 4 MiB at 512, 16 MiB at 1024.
-        self.size = max(engine.batch, size or CACHE_BYTES // (16 * engine.image_size**2))
-        self.shapes: dict[int, tuple[int, int]] = {}  # (H, W) of every frame that was ever encoded
-        self._kept: OrderedDict[tuple[View, int], Features] = OrderedDict()
-
-    def __call__(self, view: View, frame: int, ahead: Sequence[int] = ()) -> Features:
-        """The features of `frame`. If it must be encoded, so are those `ahead`, up to the engine's batch."""
-        if (view, frame) not in self._kept:
-            missing = [f for f in ahead if (view, f) not in self._kept and f != frame]
-            self._encode(view, [frame, *missing][: self.engine.batch])
-        self._kept.move_to_end((view, frame))
-        return self._kept[view, frame]
-
-    def _encode(self, view: View, frames: Sequence[int]) -> None:
-        whole = {f: self.frames[f] for f in frames}
-        self.shapes |= {f: frame.shape[:2] for f, frame in whole.items()}
-        pixels = {f: view.crop(frame) for f, frame in whole.items()}
-        shape = pixels[frames[0]].shape
-        alike = [f for f in frames if pixels[f].shape == shape]
-        encoded = self.engine.encode([pixels[f] for f in alike])
-        self._kept.update({(view, f): features for f, features in zip(alike, encoded, strict=True)})
-        while len(self._kept) > self.size:
-            oldest = next(key for key in self._kept if key != (view, frames[0]))
-            del self._kept[oldest]
+    object: int
+    marked: Sequence[Tracked]
+    course: Course
+    stop: EndOfObject | None = None
+    place: str = "z"
+    zoom: float | None = None
 
 
 def begin(
     features: FeatureCache, frame: int, view: View, prompts: Mapping[int, FramePrompt], remember: bool = True
 ) -> list[Tracked]:
-    """Decode one prompted frame for all objects with prompts there {object: prompt}, seen through one view."""
+    """Decode one marked frame for all objects with prompts there {object: prompt}, seen through one view."""
     seen = features(view, frame)
     decoded = features.engine.begin(seen, [view.move(prompt) for prompt in prompts.values()])
     entries = features.engine.remember(seen, decoded, frame, prompted=True) if remember else [None] * len(prompts)
     shape = features.shapes[frame]
     return [
-        Tracked(name, frame, view.paste(logits, shape), float(score), float(iou), entry)
+        Tracked(name, frame, view.paste(logits, shape), float(score), float(iou), entry, view)
         for name, logits, score, iou, entry in zip(
             prompts, decoded.logits, decoded.object_score, decoded.iou, entries, strict=True
         )
@@ -150,18 +109,20 @@ def propagate(features: FeatureCache, walks: Sequence[Walk], memory: MemoryPolic
 
     Walks that are on the same frame in the same direction and view are followed in one call of the engine.
     """
-    left: set[int] = set()
     for forward in (True, False):
-        going = [_Going(walk, walk.bank, left) for walk in walks if (walk.course.step >= 0) == forward]
+        going = [_Going.of(walk, len(features.frames)) for walk in walks if (walk.course.step >= 0) == forward]
         for frame in sorted({f for g in going for f in g.walk.course.order}, reverse=not forward):
-            for view, together in _by_view(going, frame):
-                yield from _follow(features, frame, view, together, memory)
+            due = [g for g in going if g.wants(frame)]
+            for look in range(LOOKS):
+                for view, together in _by_view(due):
+                    yield from _follow(features, frame, view, together, memory, last_look=look == LOOKS - 1)
+                due = [g for g in due if g.looks_again]
         for g in going:
             yield from g.through()
 
 
 def _follow(
-    features: FeatureCache, frame: int, view: View, together: list[_Going], memory: MemoryPolicy
+    features: FeatureCache, frame: int, view: View, together: list[_Going], memory: MemoryPolicy, last_look: bool
 ) -> Iterator[Tracked | Stop]:
     seen = features(view, frame, ahead=_next(frame, together[0].walk, features.engine.batch))
     recalled = [memory.recall(g.bank, frame, g.walk.course.step, seen) for g in together]
@@ -170,38 +131,66 @@ def _follow(
     shape = features.shapes[frame]
     found = zip(together, decoded.logits, decoded.object_score, decoded.iou, entries, strict=True)
     for g, logits, score, iou, entry in found:
-        g.bank = memory.admit(g.bank, entry)
-        pasted = view.paste(logits, shape)
-        yield from g.judge(Tracked(g.walk.object, frame, pasted, float(score), float(iou), entry))
+        tracked = Tracked(g.walk.object, frame, view.paste(logits, shape), float(score), float(iou), entry, view)
+        g.looks_again = g.walk.zoom is not None and not last_look and view.cuts(tracked.logits > 0)
+        if g.looks_again:
+            g.move(features, moved(view, tracked.logits > 0, g.walk.zoom))
+        else:
+            g.bank = memory.admit(g.bank, entry)
+            yield from g.judge(tracked)
 
 
 @dataclass(slots=True, eq=False)
 class _Going:
-    """A walk under way. absent: frames without the object, held back until it returns or the walk stops."""
+    """A walk under way.
+
+    before: the frame dealt with last. marked_pixels: the object's size where it was marked last. absent: frames without
+    the object, held back until it returns or the walk stops. last: the last frame with it.
+    """
 
     walk: Walk
     bank: Bank
-    left: set[int]  # objects that left their view: shared by all walks
+    before: Tracked
+    view: View
+    marked_pixels: int
+    last: int
     absent: list[Tracked] = field(default_factory=list)
-    last: int = -1
+    looks_again: bool = False
     stopped: bool = False
 
-    def __post_init__(self) -> None:
-        self.last = self.walk.course.start
+    @classmethod
+    def of(cls, walk: Walk, num_frames: int) -> _Going:
+        """Every walk of an object knows all frames on which it was marked, also those ahead."""
+        bank = Bank(tuple(t.entry for t in walk.marked if t.entry is not None), num_frames=num_frames)
+        near = min(walk.marked, key=lambda t: abs(t.frame - walk.course.start))
+        return cls(walk, bank, near, near.view, _pixels(near), walk.course.start)
 
     def wants(self, frame: int) -> bool:
-        """Whether the walk follows its object on this frame."""
-        over = self.stopped or self.walk.object in self.left
-        prompted = any(entry.frame == frame for entry in self.walk.bank.prompted)
-        return frame in self.walk.course.order and not over and not prompted
+        """Whether the walk follows its object on this frame; a marked one is passed over."""
+        if self.stopped or frame not in self.walk.course.order:
+            return False
+        for marked in self.walk.marked:
+            if marked.frame == frame:
+                self.before, self.view, self.marked_pixels = marked, marked.view, _pixels(marked)
+                return False
+        return True
+
+    def move(self, features: FeatureCache, view: View) -> None:
+        """Look through another window from now on, and remember the frame before as seen through that one."""
+        self.view = view
+        mask = self.before.logits > 0
+        if self.before.entry is None or not mask.any():
+            return
+        marked = any(self.before is t for t in self.walk.marked)
+        seen = features(view, self.before.frame)
+        decoded = features.engine.begin(seen, [view.move(FramePrompt(mask=mask))])
+        (entry,) = features.engine.remember(seen, decoded, self.before.frame, prompted=marked)
+        self.bank = self.bank.with_other_view(entry)
 
     def judge(self, tracked: Tracked) -> Iterator[Tracked | Stop]:
         """Pass a frame on, hold it back, or end the walk."""
-        walk = self.walk
-        if walk.watch_border and walk.view.cuts(tracked.logits > 0):
-            self.left.add(walk.object)
-            yield self._stop(LEFT_VIEW)
-        elif walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score):
+        walk, self.before = self.walk, tracked
+        if walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score, self.marked_pixels):
             self.absent.append(tracked)
             if len(self.absent) >= walk.stop.patience:
                 yield from self._empty()
@@ -212,7 +201,7 @@ class _Going:
 
     def through(self) -> Iterator[Tracked | Stop]:
         """The end of the way."""
-        if self.stopped or self.walk.object in self.left:
+        if self.stopped:
             return
         if self.absent:
             yield from self._empty()
@@ -228,47 +217,17 @@ class _Going:
         return Stop(self.walk.object, self.walk.course.start, self.walk.course.step, self.last, reason)
 
 
-def _by_view(going: list[_Going], frame: int) -> list[tuple[View, list[_Going]]]:
+def _pixels(tracked: Tracked) -> int:
+    return int(np.count_nonzero(tracked.logits > 0))
+
+
+def _by_view(going: list[_Going]) -> list[tuple[View, list[_Going]]]:
     views: dict[View, list[_Going]] = {}
     for g in going:
-        if g.wants(frame):
-            views.setdefault(g.walk.view, []).append(g)
+        views.setdefault(g.view, []).append(g)
     return list(views.items())
 
 
 def _next(frame: int, walk: Walk, count: int) -> list[int]:
     step = walk.course.step or 1
     return [f for f in range(frame + step, frame + step * count, step) if f in walk.course.order]
-
-
-def plan(prompted: Sequence[int], limits: tuple[int, int], num_frames: int, edge: str = EDGE) -> list[Course]:
-    """Both ways from the prompted frames; two walks towards each other meet halfway.
-
-    limits: half-open range of frames in which to look; prompted frames widen it.
-    """
-    prompted = sorted(prompted)
-    first, last = min(limits[0], prompted[0]), max(limits[1] - 1, prompted[-1])
-    low_end, high_end = edge if first == 0 else BOX_LIMIT, edge if last == num_frames - 1 else BOX_LIMIT
-    courses = [Course(prompted[0], -1, range(prompted[0] - 1, first - 1, -1), low_end)]
-    for low, high in itertools.pairwise(prompted):
-        middle = (low + high) // 2
-        courses.append(Course(low, 1, range(low + 1, middle + 1), MET))
-        courses.append(Course(high, -1, range(high - 1, middle, -1), MET))
-    courses.append(Course(prompted[-1], 1, range(prompted[-1] + 1, last + 1), high_end))
-    return courses
-
-
-def plan_onward(prompted: Sequence[int], limits: tuple[int, int], num_frames: int, edge: str = EDGE) -> list[Course]:
-    """One walk forward from the first prompted frame, as SAM 2 tracks a video: it passes later prompted frames."""
-    last = max(limits[1] - 1, *prompted)
-    return [Course(min(prompted), 1, range(min(prompted) + 1, last + 1), edge if last == num_frames - 1 else BOX_LIMIT)]
-
-
-def plan_unordered(prompted: Sequence[int], limits: tuple[int, int], num_frames: int, edge: str = EDGE) -> list[Course]:
-    """One walk over a whole set, without order."""
-    return [Course(min(prompted), 0, range(num_frames), edge)]
-
-
-def plan_nothing(prompted: Sequence[int], limits: tuple[int, int], num_frames: int, edge: str = EDGE) -> list[Course]:
-    """The prompted frames only."""
-    return []

@@ -118,6 +118,15 @@ def grown(view: View, shape: tuple[int, int]) -> View:
     return _square(view.y + view.side / 2, view.x + view.side / 2, GROWTH * view.side, shape)
 
 
+def moved(view: View, inside: np.ndarray, zoom: float | None) -> View:
+    """Another window for an object whose mask (H, W) bool touches the border of `view`: around what is seen of it, or
+    a larger one where that is no help."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    extent = float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    around = view_around(extent, inside.shape, zoom)  # type: ignore[arg-type]
+    return grown(view, inside.shape) if around == view or around.cuts(inside) else around  # type: ignore[arg-type]
+
+
 def union(extents: list[Extent]) -> Extent | None:
     """The smallest extent that holds all; None if there is none."""
     if not extents:
