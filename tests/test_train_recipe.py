@@ -1,0 +1,84 @@
+"""Recipes: what a TOML file says reaches its part of the training, and what it misspells is named with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from voxtrace.errors import InputError  # noqa: E402
+from voxtrace.model.config import CONFIGS  # noqa: E402
+from voxtrace.train.augment import Strength  # noqa: E402
+from voxtrace.train.recipe import read_recipe  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
+HEAD = 'name = "x"\nmodel = "voxtrace-small"\nimage_size = 96\n'
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read a recipe of the usual head and `more`."""
+
+    def call(more: str):
+        path = tmp_path / "r.toml"
+        path.write_text(HEAD + more)
+        return read_recipe(path)
+
+    return call
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_here_can_be_read(path):
+    recipe = read_recipe(path)
+    assert recipe.model in CONFIGS
+    assert recipe.samples.size == recipe.image_size
+
+
+def test_strength_of_the_changes_to_samples_is_read_beside_the_other_options(read):
+    samples = read("[samples]\nwhole_frame = 0.05\n[samples.strength]\nturn = 0.11\nnoise = 0.0\n").samples
+    assert (samples.whole_frame, samples.size) == (0.05, 96)
+    assert (samples.strength.turn, samples.strength.noise) == (0.11, 0.0)
+    assert samples.strength.bend == Strength().bend
+
+
+def test_without_a_word_on_strength_it_is_the_usual_one(read):
+    assert read("[samples]\nwhole_frame = 0.05\n").samples.strength == Strength()
+
+
+def test_every_table_reaches_its_part(read):
+    recipe = read('stage = "refiner"\n[lengths]\n1 = 0.25\n3 = 0.75\n[prompts]\nhint = 1.0\n[losses]\nabsent = 0.5\n')
+    assert recipe.stage == "refiner"
+    assert recipe.lengths == {1: 0.25, 3: 0.75}
+    assert recipe.prompts.hint == 1.0
+    assert recipe.losses.absent == 0.5
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("learning_rate = 1\n", r"r\.toml: unknown keys learning_rate; known are .*\brate\b"),
+        ("[samples]\nzom = [1.5, 2.0]\n", r"\[samples\]: unknown keys zom; known are .*\bzoom\b"),
+        ("[samples.strength]\ntwist = 1\nturn = 1\n", r"\[samples\.strength\]: unknown keys twist; .*\bturn\b"),
+        ("[prompts]\nboxes = 1\n", r"\[prompts\]: unknown keys boxes; known are .*\bbox\b"),
+        ("[losses]\nabsence = 1\n", r"\[losses\]: unknown keys absence; known are .*\babsent\b"),
+        ('stage = "refine"\n', r"r\.toml: stage 'refine' is unknown; one of refiner, net"),
+    ],
+    ids=["top", "samples", "strength", "prompts", "losses", "stage"],
+)
+def test_what_is_not_known_is_named_with_its_place_and_what_is_known(read, more, named):
+    with pytest.raises(InputError, match=named):
+        read(more)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [('name = "x"\n', "model must be given"), ('name = "x"\nmodel = "samm"\n', "model 'samm' is unknown")],
+)
+def test_a_recipe_needs_a_known_model(tmp_path, text, named):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(InputError, match=named):
+        read_recipe(tmp_path / "r.toml")
