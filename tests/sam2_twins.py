@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.checkpoints.hugging_face import to_official
+from voxtrace.courses import EDGE, Course
 from voxtrace.engines.torch import MEAN, STD, TorchEngine
-from voxtrace.memory import Bank, Fifo
+from voxtrace.feature_cache import FeatureCache
+from voxtrace.memory import Fifo
 from voxtrace.model.config import CONFIGS, Sam2Config
 from voxtrace.model.hiera import HieraConfig
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam2 import Sam2
 from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
-from voxtrace.courses import EDGE, Course
-from voxtrace.feature_cache import FeatureCache
 from voxtrace.tracking import Tracked, Walk, begin, propagate
 from voxtrace.view import Whole
 
