@@ -17,7 +17,7 @@ from torch import Tensor
 from voxtrace.engine import Entry, Recalled
 from voxtrace.errors import ModelError
 from voxtrace.model.mask_decoder import resize
-from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Memory, Sam2
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Memory, Sam2, Shown
 from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as all nets of the family were trained with
@@ -66,7 +66,7 @@ class TorchDecoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchEntry:
-    """One object's memory (1, memory_dim, h, w), pointer (1, C) and mask logits (1, 1, 4h, 4w) of one frame."""
+    """One object's memory (1, memory_dim, h, w), pointer (1, C) and mask logits (1, 1, side, side) of one frame."""
 
     frame: int
     prompted: bool
@@ -130,7 +130,7 @@ class TorchEngine:
                 raise ModelError("a prompt without a click, box or mask cannot be decoded")
             return self.model.begin_with_mask(features.encoded, (masks >= 0.5).float())
         if masks is not None:
-            masks = resize(masks, self.model.sam_prompt_encoder.mask_size, antialias=True) * MASK_SCALE + MASK_BIAS
+            masks = resize(masks, self.model.hint_size, antialias=True) * MASK_SCALE + MASK_BIAS
         points = torch.from_numpy(np.stack([self._to_net(p, features.shape) for p in prompts])).to(self.device)
         labels = torch.from_numpy(np.stack([p.labels for p in prompts])).to(self.device)
         return self.model.begin(features.encoded, points, labels, masks)
@@ -162,8 +162,7 @@ class TorchEngine:
             for i, (_, time) in enumerate(first.pointers)
         ]
         memory: Memory = self.model.recall(memories, pointers, first.pointer_span)
-        before = [_own(entry).logits for r in recalled for entry, time in r.pointers if time == 1]
-        return self.model.follow(features.encoded, memory, torch.cat(before) if before else None)
+        return self.model.follow(features.encoded, memory, _shown(recalled))
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
@@ -178,6 +177,15 @@ class TorchEngine:
             )
             for i, score, iou in zip(own, scores, ious, strict=True)
         ]
+
+
+def _shown(recalled: Sequence[Recalled]) -> Shown | None:
+    """The frame before with its masks, for nets that look at it; all objects have one or none has."""
+    before = [_own(entry) for r in recalled for entry, time in r.pointers if time == 1]
+    images = [entry.features.encoded.image for entry in before]
+    if not before or images[0] is None:
+        return None
+    return Shown(torch.cat([entry.logits for entry in before]), torch.cat([i for i in images if i is not None]))
 
 
 def pick_device(name: str) -> torch.device:

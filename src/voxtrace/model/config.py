@@ -115,8 +115,8 @@ class Sam2Config:
     multimask: the clicks (box corners count) on a prompted frame for which the best of three masks is taken.
     multimask_following: the same choice on followed frames. stable: fall back to it when a single mask is not stable.
     version_2_1: the three tensors that 2.1 has and 2.0 lacks (time of pointers, no-object map).
-    hinted: the decoder is also shown a mask: a drawing of the prompt on a prompted frame, the mask of the frame before
-    on a followed one. SAM 2 does neither; a net trained from little data learns much sooner with them.
+    hinted: a mask is shown to the net, a drawing of the prompt on a marked frame and the mask of the frame before on a
+    followed one, and a refiner draws its change. SAM 2 does neither; a net with little data learns much sooner so.
     standardised: every image is brought to mean 0 and deviation 1 first: scans come dark, bright and flat.
     zoom: window side / prompt side that the net was trained to see; None: the whole frame.
     """
@@ -186,7 +186,7 @@ CONFIGS |= {
 CONFIGS["voxtrace-small"] = Sam2Config(
     "voxtrace-small",
     ResNetConfig(),
-    image_size=256,
+    image_size=96,
     neck=Fpn(top_down=(0, 1, 2, 3)),
     dim=128,
     memory_layers=2,
@@ -198,5 +198,5 @@ CONFIGS["voxtrace-small"] = Sam2Config(
     stable=False,
     hinted=True,
     standardised=True,
-    zoom=2.0,
+    zoom=1.5,
 )

@@ -1,59 +1,102 @@
-"""The small net's last step: compare each pixel with what the shown mask holds and leaves out, and redraw the border.
+"""The small net's drawing hand: a U-Net on the bare picture that corrects a mask it is shown.
 
-SAM's decoder tells objects apart by one dot product a pixel, which takes much data to learn. Here the mean feature
-inside the hint and outside it are prototypes (few-shot segmentation, Dong and Xing 2018). Their similarity to every
-pixel, the same of the bare grey values or colours (as in Chan and Vese's active contours, 2001), the hint and the
-decoder's own mask go through a few dilated convolutions that give a change of the logits.
+SAM's decoder tells objects apart by one dot product a pixel at stride 4, which takes much data to learn and cannot
+place a border finely. This net sees the picture in full resolution together with the mask shown (the drawn prompt, or
+the mask of the frame before) and the picture which that mask belongs to, as in mask propagation (Perazzi et al. 2017,
+arXiv:1612.02646), and returns a change of the logits. What the memories say comes in at stride 16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxtrace.model.layers import LayerNorm2d
 from voxtrace.model.sketch import SURE
 
-WIDTH = 48
+WIDTHS = (32, 64, 112, 160)  # channels at strides 2, 4, 8, 16
+DEPTHS = (1, 2, 2, 2)
+GROUPS = 8
+PLANES = 3 + 3 + 1 + 1  # picture, picture shown, mask shown, its grey values' force
 
 
 class Refiner(nn.Module):
-    """Maps at strides 4 and 8, a hint and the decoder's logits -> a change of the logits."""
+    """Pictures, masks shown and what is remembered -> a change of the masks' logits, and presence."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(dim // 8 + dim // 4, WIDTH, kernel_size=1)
-        self.norm = LayerNorm2d(WIDTH)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(WIDTH if index else WIDTH + 9, WIDTH, 3, padding=dilation, dilation=dilation)
-            for index, dilation in enumerate((1, 2, 4, 1))
+        self.stem = _conv_in(4 * PLANES, WIDTHS[0], 3)
+        self.down = nn.ModuleList(_conv_in(a, b, 2) for a, b in itertools.pairwise(WIDTHS))
+        self.fine = nn.ModuleList(
+            nn.Sequential(*(Block(width) for _ in range(depth))) for width, depth in zip(WIDTHS, DEPTHS, strict=True)
         )
-        self.norms = nn.ModuleList(LayerNorm2d(WIDTH) for _ in self.convs)
-        self.out = nn.Conv2d(WIDTH, 1, kernel_size=1)
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in itertools.pairwise(WIDTHS))
+        self.joined = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
+        self.remembered = nn.Conv2d(dim, WIDTHS[-1], 1)
+        self.out = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
+        self.presence = nn.Sequential(nn.Linear(2 * WIDTHS[-1], 64), nn.ReLU(), nn.Linear(64, 1))
+        for parameter in self.remembered.parameters():  # it learns to draw before it learns to remember
+            nn.init.zeros_(parameter)
 
-    def forward(self, high_res: Sequence[Tensor], hint: Tensor, logits: Tensor) -> Tensor:
-        """high_res: maps (1 or N, C/8, 4h, 4w) and (1 or N, C/4, 2h, 2w) and the image itself (1 or N, 3, 4h, 4w);
-        hint, logits: (N, 1, 4h, 4w) -> (N, 1, 4h, 4w)."""
-        fine, middle, image = high_res
-        middle = F.interpolate(middle, size=fine.shape[-2:], mode="bilinear", align_corners=False)
-        features = self.norm(self.project(torch.cat((fine, middle), dim=1)))
-        held, left_out = hint.clamp(min=0) / SURE, (-hint).clamp(min=0) / SURE
-        alike = [(features * prototype(features, weight)).mean(1, keepdim=True) for weight in (held, left_out)]
-        unlike = [(image - prototype(image, weight)).square().mean(1, keepdim=True) for weight in (held, left_out)]
-        nearer = (unlike[1] - unlike[0]) / (unlike[0] + unlike[1] + 0.05)  # -1..1: Chan and Vese's force
-        shown = [hint / SURE, logits.clamp(-SURE, SURE) / SURE]
-        own = torch.cat((features, image), dim=1).expand(len(hint), -1, -1, -1)
-        x = torch.cat((own, *alike, nearer, nearer * held, *shown), dim=1)
-        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            y = F.relu(norm(conv(x)))
-            x = y if index == 0 else x + y
-        return self.out(x)
+    def forward(
+        self, image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits' change (N, 1, S, S) and presence logits (N, 1).
+
+        image, shown: (1 or N, 3, S, S), S a multiple of 16; hint: (N, 1, S, S) logits on `shown`;
+        embedding: (N, C, S/16, S/16) conditioned on memories, or None.
+        """
+        count = len(hint)
+        planes = (image.expand(count, -1, -1, -1), shown.expand(count, -1, -1, -1), hint / SURE)
+        x = torch.cat((*planes, force(image, shown, hint)), dim=1)
+        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        maps: list[Tensor] = []
+        for before, blocks in zip((self.stem, *self.down), self.fine, strict=True):
+            x = before(x)
+            if embedding is not None and len(maps) == len(WIDTHS) - 1:
+                x = x + self.remembered(embedding)
+            x = blocks(x)
+            maps.append(x)
+        presence = self.presence(torch.cat((x.mean((2, 3)), x.amax((2, 3))), dim=1))
+        for index in reversed(range(len(self.up))):
+            x = maps[index] + F.interpolate(self.up[index](x), scale_factor=2.0, mode="nearest")
+            x = self.joined[index](x)
+        return F.pixel_shuffle(self.out(x), 2), presence
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut. Group norms: modalities are too unlike for statistics over a batch."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm1 = nn.GroupNorm(GROUPS, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(GROUPS, width)
+        nn.init.constant_(self.norm2.weight, 0.2)  # near the identity at first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape out."""
+        return F.relu(x + self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+
+
+def force(image: Tensor, shown: Tensor, hint: Tensor) -> Tensor:
+    """(N, 1, S, S) in -1..1: how much nearer a pixel's values are to the mean inside the hint than to that outside it,
+    both taken from the picture shown with it (the data term of Chan and Vese 2001)."""
+    inside, outside = (prototype(shown, weight) for weight in (hint.clamp(min=0), (-hint).clamp(min=0)))
+    far = [(image - mean).square().mean(1, keepdim=True) for mean in (inside, outside)]
+    return (far[1] - far[0]) / (far[0] + far[1] + 0.05)
 
 
 def prototype(features: Tensor, weight: Tensor) -> Tensor:
     """(N, C, 1, 1): mean of features (1 or N, C, h, w) weighted by (N, 1, h, w); 0 where nothing has weight."""
     total = weight.sum((2, 3), keepdim=True)
     return (features * weight).sum((2, 3), keepdim=True) / total.clamp(min=1e-3)
+
+
+def _conv_in(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    """A 3 x 3 convolution, or a halving 2 x 2 one, with norm."""
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1) if size == 3 else nn.Conv2d(inputs, outputs, 2, stride=2)
+    return nn.Sequential(conv, nn.GroupNorm(GROUPS, outputs), nn.ReLU())

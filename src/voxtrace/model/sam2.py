@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from voxtrace.model.config import Sam2Config
 from voxtrace.model.layers import MLP
@@ -39,20 +38,27 @@ POINTER_SPAN = 15
 
 class Encoded(NamedTuple):
     """embedding (B, C, h, w) at stride 16; high_res: maps at strides 4 and 8 for the decoder, or none;
-    for hinted nets also the image at stride 4."""
+    image: the standardised image (B, 3, S, S), kept for hinted nets only."""
 
     embedding: Tensor
     high_res: tuple[Tensor, ...]
+    image: Tensor | None = None
 
     def frame(self, index: int) -> Encoded:
         """One frame of a batch."""
-        return Encoded(self.embedding[index : index + 1], tuple(m[index : index + 1] for m in self.high_res))
+        return self.frames(slice(index, index + 1))
+
+    def frames(self, rows: slice) -> Encoded:
+        """Some frames of a batch."""
+        image = None if self.image is None else self.image[rows]
+        return Encoded(self.embedding[rows], tuple(m[rows] for m in self.high_res), image)
 
 
 class Heads(NamedTuple):
     """What the decoder says of N objects, one mask each.
 
-    logits (N, 1, 4h, 4w); iou (N,); pointer (N, C); object_score (N, 1) logits; candidates: all four masks (training).
+    logits (N, 1, hint_size, hint_size); iou (N,); pointer (N, C); object_score (N, 1) logits;
+    candidates: all four masks (training).
     """
 
     logits: Tensor
@@ -60,6 +66,13 @@ class Heads(NamedTuple):
     pointer: Tensor
     object_score: Tensor
     candidates: Masks | None
+
+
+class Shown(NamedTuple):
+    """What a hinted net is shown of the frame before: N masks' logits (N, 1, S, S) and its image (1 or N, 3, S, S)."""
+
+    logits: Tensor
+    image: Tensor
 
 
 class Memory(NamedTuple):
@@ -99,6 +112,7 @@ class Sam2(nn.Module):
         self.no_obj_ptr = _small(1, dim)
         if config.hinted:
             self.hint_scale = nn.Parameter(torch.tensor(0.1))
+            self.decoder_scale = nn.Parameter(torch.tensor(0.05))
             self.refiner = Refiner(dim)
         # 2.0 adds nothing to the memory of a frame without the object; a null object saves the `if`.
         if config.version_2_1:
@@ -108,27 +122,40 @@ class Sam2(nn.Module):
 
     def encode(self, images: Tensor) -> Encoded:
         """(B, 3, S, S) normalised images -> Encoded. Once a frame, whatever is asked of it later."""
-        if self.config.standardised:
-            spread, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True)
-            images = (images - mean) / (spread + 1e-3)
+        images = self.standard(images)
         *fine, embedding = self.image_encoder(images)
         if not self.config.high_res:
             return Encoded(embedding, ())
         decoder = self.sam_mask_decoder
         maps = (decoder.conv_s0(fine[0]), decoder.conv_s1(fine[1]))
-        return Encoded(embedding, (*maps, F.avg_pool2d(images, 4)) if self.config.hinted else maps)
+        return Encoded(embedding, maps, images if self.config.hinted else None)
+
+    def standard(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) as the trunk wants them: each of mean 0 and deviation 1 where the config says so."""
+        if not self.config.standardised:
+            return images
+        spread, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True)
+        return (images - mean) / (spread + 1e-3)
+
+    @property
+    def hint_size(self) -> int:
+        """Side of a mask's logits, as they are given and returned: stride 4, or every pixel for hinted nets."""
+        return self.config.image_size if self.config.hinted else self.sam_prompt_encoder.mask_size
 
     def begin(self, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None = None) -> Heads:
         """Decode N objects from clicks and box corners, with an earlier mask's logits as a hint.
 
         points_xy (N, P, 2) in image pixels, 0 = centre of the first; labels (N, P), -1 pads.
-        masks: (N, 1, 4h, 4w) logits or None.
+        masks: (N, 1, hint_size, hint_size) logits or None.
         """
         few, many = self.config.multimask
         ambiguous = few <= points_xy.shape[1] <= many
         if self.config.hinted:
-            masks = sketch(points_xy, labels, self.config.image_size, self.sam_prompt_encoder.mask_size, masks)
-        return self._decode(self._without_memory(encoded), encoded, points_xy, labels, masks, ambiguous)
+            masks = sketch(points_xy, labels, self.config.image_size, self.hint_size, masks)
+        candidates = self._candidates(self._without_memory(encoded), encoded, points_xy, labels, masks)
+        if encoded.image is not None and masks is not None:
+            candidates = self._refined(candidates, encoded.image, Shown(masks, encoded.image), None)
+        return self._chosen(candidates, ambiguous)
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
         """Take N given masks (N, 1, S, S) of 0 and 1 as the answer; the decoder only makes the pointers.
@@ -137,29 +164,35 @@ class Sam2(nn.Module):
         """
         masks = masks.float()
         sure = masks * MASK_SCALE + MASK_BIAS
-        logits = resize(sure, sure.shape[-1] // 4, antialias=True)
+        logits = sure if self.config.hinted else resize(sure, sure.shape[-1] // 4, antialias=True)
         hint = self.mask_downsample(masks)
-        if hint.shape[-1] != self.sam_prompt_encoder.mask_size:
-            hint = resize(hint, self.sam_prompt_encoder.mask_size, antialias=True)
         # Official code hands the raw embedding to the decoder here, without no_mem_embed.
-        heads = self._decode(encoded.embedding, encoded, *_no_points(masks), hint, ambiguous=False)
+        candidates = self._candidates(encoded.embedding, encoded, *_no_points(masks), hint)
+        heads = self._chosen(candidates, ambiguous=False)
         present = masks.flatten(1).any(1, keepdim=True)
         score = torch.where(present, MASK_SCALE + MASK_BIAS, MASK_BIAS)
         pointer = hide_absent(heads.pointer, score, self.no_obj_ptr)
         return Heads(logits, torch.ones_like(heads.iou), pointer, score, None)
 
-    def follow(self, encoded: Encoded, memory: Memory, before: Tensor | None = None) -> Heads:
+    def follow(self, encoded: Encoded, memory: Memory, before: Shown | None = None) -> Heads:
         """Decode N objects from what is remembered of them.
 
-        before: (N, 1, 4h, 4w) logits of the frame before; only nets with `config.hinted` look at them.
+        before: the frame before and its masks, if there is one; only nets with `config.hinted` look at it.
         """
         count = len(memory.tokens)
         embedding = encoded.embedding.expand(count, -1, -1, -1)
         conditioned = self.memory_attention(
             embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
         )
-        hint = before.clamp(MASK_BIAS, -MASK_BIAS) if before is not None and self.config.hinted else None
-        return self._decode(conditioned, encoded, *_no_points(embedding), hint, self.config.multimask_following)
+        if encoded.image is None:
+            return self._chosen(
+                self._candidates(conditioned, encoded, *_no_points(embedding), None), self.config.multimask_following
+            )
+        before = before or Shown(embedding.new_zeros(count, 1, *encoded.image.shape[-2:]), encoded.image)
+        before = Shown(before.logits.clamp(MASK_BIAS, -MASK_BIAS), before.image)
+        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), before.logits)
+        candidates = self._refined(candidates, encoded.image, before, conditioned)
+        return self._chosen(candidates, self.config.multimask_following)
 
     def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
         """N objects' memories of one frame: maps (N, memory_dim, h, w), or tokens (N, 512, memory_dim) in EdgeTAM.
@@ -204,24 +237,27 @@ class Sam2(nn.Module):
     def _without_memory(self, encoded: Encoded) -> Tensor:
         return encoded.embedding + self.no_mem_embed[..., None].transpose(1, 2)
 
-    def _decode(
-        self,
-        embedding: Tensor,
-        encoded: Encoded,
-        points_xy: Tensor,
-        labels: Tensor,
-        masks: Tensor | None,
-        ambiguous: bool,
-    ) -> Heads:
+    def _candidates(
+        self, embedding: Tensor, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None
+    ) -> Masks:
+        """All four masks of SAM's decoder."""
         padding = points_xy.new_zeros(len(points_xy), 1, 2), labels.new_full((len(labels), 1), PADDING_LABEL)
         points_xy, labels = torch.cat((points_xy, padding[0]), 1), torch.cat((labels, padding[1]), 1)
+        if masks is not None and masks.shape[-1] != self.sam_prompt_encoder.mask_size:
+            masks = resize(masks, self.sam_prompt_encoder.mask_size, antialias=True)
         sparse, dense = self.sam_prompt_encoder(points_xy, labels, masks)
         position = self.sam_prompt_encoder.position()
-        candidates = self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res[:2])
-        if self.config.hinted and masks is not None:  # what is decoded is then the change of the mask shown
-            logits = candidates.logits + self.hint_scale * masks
-            logits = logits + self.refiner(encoded.high_res, masks, logits[:, :1])
-            candidates = candidates._replace(logits=logits)
+        return self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
+
+    def _refined(self, candidates: Masks, image: Tensor, before: Shown, conditioned: Tensor | None) -> Masks:
+        """Hinted nets: what is decoded is the change of the mask shown, mostly the refiner's, in full resolution."""
+        change, presence = self.refiner(image, before.logits, before.image, conditioned)
+        coarse = resize(candidates.logits, image.shape[-1])
+        logits = self.hint_scale * before.logits + change + self.decoder_scale * coarse
+        return candidates._replace(logits=logits, object_score=candidates.object_score + presence)
+
+    def _chosen(self, candidates: Masks, ambiguous: bool) -> Heads:
+        """One mask an object, and its pointer."""
         chosen = choose(candidates, ambiguous, self.config.stable and not self.training)
         present = chosen.object_score > 0
         logits = torch.where(present[..., None, None], chosen.logits, NO_OBJECT_LOGIT).float()

@@ -14,7 +14,8 @@ from torch import Tensor
 from voxtrace import simulate
 from voxtrace.errors import InputError
 from voxtrace.model.mask_decoder import resize
-from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded, Heads, Sam2
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded, Heads, Sam2, Shown
+from voxtrace.train.disturb import disturbed
 from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
 
 
@@ -23,6 +24,7 @@ class PromptMix:
     """Chances of the first prompt's kind, and of a correction click after it; the rest are single clicks.
 
     hint: the chance that a followed frame is shown the mask before it, for nets that look at it.
+    disturbed: the chance that a clip which begins with a mask shows a wrong one to the next frame.
     """
 
     box: float = 0.6
@@ -32,6 +34,7 @@ class PromptMix:
     correction: float = 0.3
     box_jitter: float = 0.1
     hint: float = 0.85
+    disturbed: float = 0.0
     memories: int = 6
 
 
@@ -44,7 +47,7 @@ def clip_losses(
     """
     batch, length = truth.shape[:2]
     encoded = net.encode(images.transpose(0, 1).flatten(0, 1))
-    frames = [_part(encoded, slice(t * batch, (t + 1) * batch)) for t in range(length)]
+    frames = [encoded.frames(slice(t * batch, (t + 1) * batch)) for t in range(length)]
     heads, losses = _begin(net, frames[0], truth[:, 0], length > 1, mix, weights, rng)
     memories, pointers = [], []
     for time in range(1, length):
@@ -56,11 +59,16 @@ def clip_losses(
         recalled = net.recall(
             [(memories[t], time - t if t else 0) for t in kept], [(pointers[t], time - t) for t in kept]
         )
-        hint = logits.detach() if rng.random() < mix.hint else None
-        heads = net.follow(frames[time], recalled, hint)
+        if time == 1 and not losses and rng.random() < mix.disturbed:
+            logits = disturbed(truth[:, 0], rng)[:, None].float() * MASK_SCALE + MASK_BIAS
+        heads = net.follow(frames[time], recalled, _shown(frames[time - 1], logits, rng.random() < mix.hint))
         assert heads.candidates is not None
-        losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights))
+        losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights.followed()))
     return losses
+
+
+def _shown(frame: Encoded, logits: Tensor, chosen: bool) -> Shown | None:
+    return Shown(logits.detach(), frame.image) if chosen and frame.image is not None else None
 
 
 def _forced(heads: Heads, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +128,7 @@ def _correct(
         (y, x), positive = simulate.correction_click(mask, guess, rng)
         extended.append((np.concatenate([places, [[x, y]]]), np.append(kinds, int(positive))))
     points, labels = _stack(extended, truth.device)
-    hint = resize((logits > 0).float()[:, None], net.sam_prompt_encoder.mask_size, antialias=True)
+    hint = resize((logits > 0).float()[:, None], net.hint_size, antialias=True)
     return net.begin(frame, points, labels, hint * MASK_SCALE + MASK_BIAS)
 
 
@@ -154,7 +162,3 @@ def _chances(mix: PromptMix) -> list[float]:
     if sum(named) > 1:
         raise InputError(f"the chances of the first prompt's kinds sum to {sum(named):g}; they may not exceed 1")
     return [*named, max(0.0, 1 - sum(named))]
-
-
-def _part(encoded: Encoded, rows: slice) -> Encoded:
-    return Encoded(encoded.embedding[rows], tuple(m[rows] for m in encoded.high_res))

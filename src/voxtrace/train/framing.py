@@ -1,6 +1,6 @@
 """What a clip shows: which object, along which axis, which frames, and which window around the prompted object.
 
-The window imitates a session's: a square around the box a sloppy person draws, a few times its size, inside the frame.
+The window is the one a session would cut around a sloppy person's box.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import numpy as np
 
 from voxtrace.train.augment import Strength
 from voxtrace.train.cases import LabelledObject, LoadedCase
-
-WINDOW_LEAST = 32  # pixels; as the session's zoom
+from voxtrace.view import Whole, view_around
 
 Rectangle = tuple[float, float, float, float]  # y0, x0, y1, x1, half-open
 
@@ -120,12 +119,7 @@ def choose_window(box: Rectangle, shape: tuple[int, int], rng: np.random.Generat
     height, width = box[2] - box[0], box[3] - box[1]
     off = rng.uniform(-1, 1, 4) * options.box_jitter * np.array([height, width, height, width])
     y0, x0, y1, x1 = np.array(box) + off
-    side = max(float(rng.uniform(*options.zoom) * max(y1 - y0, x1 - x0)), float(WINDOW_LEAST))
-    top, left = (_inside((a + b - side) / 2, side, full) for a, b, full in ((y0, y1, shape[0]), (x0, x1, shape[1])))
-    return top, left, top + side, left + side
-
-
-def _inside(start: float, side: float, full: int) -> float:
-    """Shift a window into the frame; one larger than the frame covers it, and zeros fill the rest."""
-    low, high = sorted((0.0, full - side))
-    return min(max(start, low), high)
+    seen = view_around((x0, y0, x1, y1), shape, float(rng.uniform(*options.zoom)))
+    if isinstance(seen, Whole):
+        return 0.0, 0.0, float(shape[0]), float(shape[1])
+    return float(seen.y), float(seen.x), float(seen.y + seen.side), float(seen.x + seen.side)

@@ -18,6 +18,7 @@ from torch import Tensor
 from voxtrace.manifest import read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
+from voxtrace.train.alone import RefinerAlone
 from voxtrace.train.cases import load_cases
 from voxtrace.train.clip import clip_losses
 from voxtrace.train.optim import Average, adamw, rate_at
@@ -35,7 +36,8 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
     state_file = out / "state.pt"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(recipe.seed)
-    net = Sam2(CONFIGS[recipe.model].at(recipe.image_size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kind = {"refiner": RefinerAlone, "net": Sam2}[recipe.stage]
+    net = kind(CONFIGS[recipe.model].at(recipe.image_size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
         net.load_state_dict(torch.load(recipe.start, weights_only=True, map_location=device)["average"])
     optimiser = adamw(net, recipe.rate, recipe.weight_decay)

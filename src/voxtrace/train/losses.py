@@ -5,7 +5,7 @@ Default weights are the published ones (MedSAM2's recipe: focal 20, dice 1, IoU 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,15 +16,26 @@ from voxtrace.model.mask_decoder import Masks, resize
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each part counts; focal's alpha and gamma as published."""
+    """How much each part counts; focal's alpha and gamma as published.
+
+    dice_followed: dice's weight on frames that are followed, if it is another: Dice swells a mask wherever the net is
+    unsure, which pays on one frame and adds up over many.
+    absent: cross-entropy towards an empty mask on frames without the object, which SAM 2 leaves to the object score.
+    """
 
     focal: float = 20.0
     dice: float = 1.0
+    dice_followed: float | None = None
     cross_entropy: float = 0.0
     iou: float = 1.0
     object_score: float = 1.0
+    absent: float = 0.0
     alpha: float = 0.25
     gamma: float = 2.0
+
+    def followed(self) -> LossWeights:
+        """The weights on followed frames."""
+        return self if self.dice_followed is None else replace(self, dice=self.dice_followed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ def frame_loss(masks: Masks, truth: Tensor, ambiguous: bool, weights: LossWeight
 
     masks: the decoder's four candidates for N objects. truth: (N, S, S) of 0 and 1.
     ambiguous: the best of candidates 1..3 is taught (least mask loss); otherwise candidate 0 only.
-    Frames without the object teach the object score alone.
+    Frames without the object teach the object score and, where `weights.absent` says so, an empty mask.
     """
     present = truth.flatten(1).any(1)
     logits = masks.logits[:, 1:] if ambiguous else masks.logits[:, :1]
@@ -55,6 +66,9 @@ def frame_loss(masks: Masks, truth: Tensor, ambiguous: bool, weights: LossWeight
     seen = present.float()
     score = F.binary_cross_entropy_with_logits(masks.object_score[:, 0].float(), seen)
     total = (per_object * seen).sum() / len(seen) + weights.object_score * score
+    if weights.absent:
+        drawn = F.softplus(logits[:, 0]).mean((1, 2))
+        total = total + weights.absent * (drawn * (1 - seen)).sum() / len(seen)
     chosen = dice.gather(1, best)[:, 0]
     right = ((masks.object_score[:, 0] > 0) == present).float().mean()
     return FrameLoss(total, (chosen * seen).sum() / seen.sum().clamp(min=1), right)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from voxtrace.errors import InputError
+from voxtrace.model.config import CONFIGS
+from voxtrace.train.augment import Strength
 from voxtrace.train.clip import PromptMix
 from voxtrace.train.losses import LossWeights
 from voxtrace.train.samples import Options
@@ -18,10 +20,14 @@ else:
     import tomli as tomllib
 
 
+Stage = Literal["refiner", "net"]
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides a training's outcome, apart from the data.
 
+    stage: "refiner" teaches the refiner by itself, "net" all of it.
     image_size: side in pixels; a net may be trained small first and large later (`start` names the earlier state).
     frames: frames a step; a step with clips of length T takes frames / T of them.
     lengths: clip length -> chance. minutes: training time over which the rate falls; the run ends there or at `steps`.
@@ -29,6 +35,7 @@ class Recipe:
 
     name: str
     model: str
+    stage: Stage = "net"
     image_size: int = 256
     steps: int = 100_000
     minutes: float = 60.0
@@ -48,7 +55,7 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a TOML file. Raises InputError naming unknown keys."""
+    """Read a TOML file. Raises InputError naming unknown and missing keys, an unknown model or stage."""
     try:
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:
@@ -56,12 +63,18 @@ def read_recipe(path: Path) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not a TOML file: {error}") from None
     lengths = {int(k): float(v) for k, v in table.pop("lengths", {1: 1.0}).items()}
-    samples = _made(Options, {"size": table.get("image_size", 256), **table.pop("samples", {})}, f"{path} [samples]")
+    drawn = {"size": table.get("image_size", 256), **table.pop("samples", {})}
+    strength = _made(Strength, drawn.pop("strength", {}), f"{path} [samples.strength]")
+    samples = _made(Options, {**drawn, "strength": strength}, f"{path} [samples]")
     prompts = _made(PromptMix, table.pop("prompts", {}), f"{path} [prompts]")
     losses = _made(LossWeights, table.pop("losses", {}), f"{path} [losses]")
-    return _made(
+    recipe: Recipe = _made(
         Recipe, {**table, "lengths": lengths, "samples": samples, "prompts": prompts, "losses": losses}, str(path)
     )
+    for key, choices in (("model", tuple(CONFIGS)), ("stage", get_args(Stage))):
+        if getattr(recipe, key) not in choices:
+            raise InputError(f"{path}: {key} {getattr(recipe, key)!r} is unknown; one of {', '.join(choices)}")
+    return recipe
 
 
 def _made(kind: type, values: dict[str, Any], where: str) -> Any:
@@ -69,4 +82,7 @@ def _made(kind: type, values: dict[str, Any], where: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    missing = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING and f.name not in values]
+    if missing:
+        raise InputError(f"{where}: {', '.join(missing)} must be given")
     return kind(**values)
