@@ -1,0 +1,100 @@
+"""The engine of a net that is shown a mask: the frame before reaches the net with its picture, object by object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from voxtrace.engine import Recalled  # noqa: E402
+from voxtrace.engines.torch import TorchEngine  # noqa: E402
+from voxtrace.memory import SelfSorting  # noqa: E402
+from voxtrace.model.config import CONFIGS  # noqa: E402
+from voxtrace.model.resnet import ResNetConfig  # noqa: E402
+from voxtrace.model.sam2 import Sam2, Shown  # noqa: E402
+from voxtrace.prompts import BOX_START, BOX_STOP, POSITIVE, Box, FramePrompt, Point  # noqa: E402
+from voxtrace.sessions import SetSession, VolumeSession  # noqa: E402
+from voxtrace.volume import Volume  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+SHAPE = (40, 56)
+
+
+@pytest.fixture(scope="module")
+def engine() -> TorchEngine:
+    """voxtrace-small with a shallow trunk; every object is taken to be there, so that nothing ends early."""
+    torch.manual_seed(0)
+    net = Sam2(replace(CONFIGS["voxtrace-small"].at(32), trunk=ResNetConfig(depths=(1, 1, 1, 1))))
+    with torch.no_grad():
+        net.refiner.presence[2].bias.fill_(50.0)
+    return TorchEngine(net.requires_grad_(False), device="cpu")
+
+
+def frames(count: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, *SHAPE, 3), np.uint8))
+
+
+def box(x0: int, y0: int, x1: int, y1: int, mask: np.ndarray | None = None) -> FramePrompt:
+    return FramePrompt(np.float32([[x0, y0], [x1, y1]]), np.int32([BOX_START, BOX_STOP]), mask)
+
+
+def test_a_frame_is_followed_from_the_mask_and_the_picture_of_the_one_before(engine):
+    first, second, third = engine.encode(frames(3))
+    (start,) = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25)]), 0, prompted=True)
+    (between,) = engine.remember(second, engine.begin(second, [box(8, 8, 33, 27)]), 1, prompted=False)
+    recalled = Recalled(((start, 0), (between, 1)), ((start, 2), (between, 1)), 15)
+    found = engine.follow(third, [recalled])
+
+    net = engine.model
+    memory = net.recall([(start.memory, 0), (between.memory, 1)], [(start.pointer, 2), (between.pointer, 1)], 15)
+    assert second.encoded.image is not None
+    expected = net.follow(third.encoded, memory, Shown(between.logits, second.encoded.image))
+    assert found.heads.logits.equal(expected.logits)
+    assert not found.heads.logits.equal(net.follow(third.encoded, memory).logits)
+
+
+def test_without_a_frame_before_the_memories_alone_lead(engine):
+    first, second = engine.encode(frames(2))
+    (start,) = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25)]), 0, prompted=True)
+    found = engine.follow(second, [Recalled(((start, 0),), ((start, 4),), 15)])
+    expected = engine.model.follow(second.encoded, engine.model.recall([(start.memory, 0)], [(start.pointer, 4)], 15))
+    assert found.heads.logits.equal(expected.logits)
+
+
+def test_objects_with_and_without_a_frame_before_do_not_disturb_each_other(engine):
+    first, second, third = engine.encode(frames(3))
+    one, other = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25), box(20, 2, 50, 30)]), 0, prompted=True)
+    (later,) = engine.remember(second, engine.begin(second, [box(1, 1, 20, 20)]), 1, prompted=True)
+    recalls = [Recalled(((e, 0),), ((e, time),), 15) for e, time in ((one, 2), (later, 1), (other, 2))]
+    together = engine.follow(third, recalls).logits
+    for index, recalled in enumerate(recalls):
+        assert np.allclose(together[index], engine.follow(third, [recalled]).logits[0], atol=1e-4)
+
+
+def test_begun_and_given_masks_of_one_frame_come_back_in_the_frames_size(engine):
+    (features,) = engine.encode(frames(1))
+    given = np.zeros(SHAPE, bool)
+    given[3:17, 20:41] = True
+    click = FramePrompt(np.float32([[30.5, 10.5]]), np.int32([POSITIVE]), given)
+    decoded = engine.begin(features, [box(5, 6, 30, 25), FramePrompt(mask=given), click])
+    assert decoded.logits.shape == (3, *SHAPE)
+    assert np.array_equal(decoded.logits[1] > 0, given)
+    assert len(engine.remember(features, decoded, 0, prompted=True)) == 3
+
+
+@pytest.mark.parametrize("memory", [None, SelfSorting(recall_count=2)], ids=["fifo", "selfsorting"])
+def test_a_volume_is_followed_both_ways_with_corrections(engine, memory):
+    work = VolumeSession(engine, Volume(np.stack(frames(5))[..., 0]), memory=memory, zoom=None)
+    work.add(Box.on_slice(2, 6, 5, 25, 30), "a").add(Box.on_slice(3, 2, 20, 30, 50), "b").run()
+    result = work.correct(Point(1, 12, 16), "a").run()
+    assert all((~np.isnan(result.confidence[name])).all() for name in "ab")
+
+
+def test_a_set_of_pictures_of_any_size_can_be_followed(engine):
+    pictures = [frames(1)[0], frames(2)[1][:30], frames(3)[2][:, :41]]
+    result = SetSession(engine, pictures).add(Box.on_slice(0, 6, 5, 25, 30)).run()
+    assert [mask.shape for mask in result.frames] == [(40, 56), (30, 56), (40, 41)]
