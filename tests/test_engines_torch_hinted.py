@@ -86,6 +86,17 @@ def test_begun_and_given_masks_of_one_frame_come_back_in_the_frames_size(engine)
     assert len(engine.remember(features, decoded, 0, prompted=True)) == 3
 
 
+def test_a_correction_is_decoded_from_the_mask_so_far_as_certain_as_a_given_one(engine):
+    frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)  # the net's own size: nothing is scaled
+    (features,) = engine.encode([frame])
+    so_far = np.zeros((32, 32), bool)
+    so_far[3:17, 12:27] = True
+    found = engine.begin(features, [FramePrompt(np.float32([[20.5, 10.5]]), np.int32([POSITIVE]), so_far)])
+    hint = torch.from_numpy(np.where(so_far, 10, -10).astype(np.float32))[None, None]
+    expected = engine.model.begin(features.encoded, torch.tensor([[[20.0, 10.0]]]), torch.tensor([[1]]), hint)
+    assert np.allclose(found.logits, expected.logits[:, 0], atol=1e-5)
+
+
 @pytest.mark.parametrize("memory", [None, SelfSorting(recall_count=2)], ids=["fifo", "selfsorting"])
 def test_a_volume_is_followed_both_ways_with_corrections(engine, memory):
     work = VolumeSession(engine, Volume(np.stack(frames(5))[..., 0]), memory=memory, zoom=None)
