@@ -1,0 +1,90 @@
+"""Measure methods on labelled cases: a row for each object, kept as it comes, summed up at the end.
+
+    evaluate(Plan("manifest.jsonl", ("voxtrace-small", "ellipse")), Path("out"))
+
+A run that was stopped goes on where it was; a failed object counts as 0 and is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from voxtrace.bench.lock import lock, settings, write_json, write_lock
+from voxtrace.bench.measuring import of_case
+from voxtrace.bench.methods import Method
+from voxtrace.bench.oneprompt import of_set, sets_of
+from voxtrace.bench.plan import Plan
+from voxtrace.bench.record import Record
+from voxtrace.errors import OutputError
+from voxtrace.eval.journal import Journal
+from voxtrace.eval.results import Row, failed, write_results
+from voxtrace.eval.summary import summaries, summary
+from voxtrace.manifest import Case
+
+SUMMARY, SUMMARIES = "summary.json", "summaries.json"
+Tell = Callable[[Row, int, int], None]  # a row that was just made; pieces of work begun, and in all
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """rows: of the whole plan, those of earlier runs included. kept: how many of them were there already."""
+
+    rows: list[Row]
+    kept: int
+
+    @property
+    def failed(self) -> list[Row]:
+        """What broke."""
+        return [row for row in self.rows if failed(row)]
+
+
+def evaluate(
+    plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = (), what: str = "evaluate"
+) -> Outcome:
+    """Measure what the plan names and write results, summaries and lock into the folder `out`.
+
+    Raises InputError if `out` was begun with other settings, and the errors of `Plan` before anything is measured.
+    """
+    cases, methods = plan.cases(), plan.methods()
+    settled = settings(plan.settings(), cases, methods)
+    make_folder(out)
+    record = Record(Journal(out, settled))
+    write_lock(out, lock(what, asdict(plan), settled, command))
+    kept = len(record.rows)
+    work = list(_work(plan, cases, methods, record))
+    for begun, new in enumerate(work, 1):
+        for row in new:
+            if tell:
+                tell(row, begun, len(work))
+    rows = ordered(record.rows, plan, cases, methods)
+    write_results(out, rows)
+    write_json(out / SUMMARIES, summaries(rows, seed=plan.seed))
+    if rows:
+        write_json(out / SUMMARY, summary([r for r in rows if r.contender == rows[0].contender], seed=plan.seed))
+    return Outcome(rows, kept)
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder and those above it. Raises OutputError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the output folder {out} cannot be made: {error.strerror}") from None
+
+
+def ordered(rows: Sequence[Row], plan: Plan, cases: Sequence[Case], methods: Sequence[Method]) -> list[Row]:
+    """Rows in the plan's order, however many runs made them."""
+    names = [method.name for method in methods]
+    ways = [str(way) for way in plan.ways()]
+    place = {case.id: number for number, case in enumerate(cases)}
+    return sorted(rows, key=lambda r: (names.index(r.model), ways.index(r.prompt), r.z_range, place[r.case], r.object))
+
+
+def _work(plan: Plan, cases: Sequence[Case], methods: Sequence[Method], record: Record) -> Iterator[Iterator[Row]]:
+    """A case, or a set with one prompt, at a time; nothing is done before it is asked for."""
+    for method in methods:
+        yield from (of_case(plan, method, case, record) for case in cases)
+        if plan.asked_of_sets(method):
+            yield from (of_set(plan, method, own, record) for own in sets_of(cases))

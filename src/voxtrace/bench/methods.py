@@ -1,0 +1,133 @@
+"""What can be measured: nets, methods that need no weights, and masks that somebody made elsewhere.
+
+A method is opened on a scan and then asked for one object after the other. It is told the question, never the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from voxtrace import checkpoints, engines
+from voxtrace.bench.asking import ONE_PROMPT, Question
+from voxtrace.checkpoints.download import sha256_of
+from voxtrace.engine import Engine
+from voxtrace.io.reading import Scan
+from voxtrace.manifest import KINDS, Case
+from voxtrace.sessions import ImageSession, Session, VideoSession, VolumeSession
+from voxtrace.volume import Picture, Video, Volume
+from voxtrace.windowing import Limits, automatic
+
+Find = Callable[[Question], np.ndarray]  # -> (D, H, W) bool of the whole scan; a picture's D is 1
+
+
+class Method(Protocol):
+    """Something that finds objects."""
+
+    @property
+    def name(self) -> str:
+        """As the results call it."""
+        ...
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of cases that it can work on."""
+        ...
+
+    def takes(self, prompt: str) -> bool:
+        """Whether it can be asked with this kind of prompt."""
+        ...
+
+    def weights(self) -> dict[str, str | int]:
+        """What is recorded of its weights; {} if it has none."""
+        ...
+
+    def open(self, case: Case, scan: Scan) -> Find:
+        """Get ready for the objects of one case."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A model by registered name or weights file, through a session of the scan's kind."""
+
+    name: str
+    device: str = "auto"
+    image_size: int | None = None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Loaded when first asked for. Raises ModelError for unknown names, CheckpointError for files that do not
+        fit."""
+        return engines.open_engine(self.name, self.device, self.image_size)
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """All, or pictures alone where the net cannot follow an object."""
+        return KINDS if self.engine.follows else ("image",)
+
+    def takes(self, prompt: str) -> bool:
+        """Everything; an object on other images only if it can follow."""
+        return prompt != ONE_PROMPT or self.engine.follows
+
+    def weights(self) -> dict[str, str | int]:
+        """The hash of its file, and what the file is run as."""
+        located = checkpoints.resolve(self.name, self.image_size)
+        return {"sha256": sha256_of(located.path), "net": located.config, "image_size": located.image_size}
+
+    def open(self, case: Case, scan: Scan) -> Find:
+        """One session for all objects: a frame is encoded once, for the first of them."""
+        session = self._session(scan)
+
+        def find(question: Question) -> np.ndarray:
+            if question.z_range is None or not isinstance(scan, Volume):
+                return _found(session, question)
+            return self._found_within(scan, question, *question.z_range)
+
+        return find
+
+    def _session(self, scan: Scan) -> Session:
+        match scan:
+            case Picture():
+                return ImageSession(self.engine, scan)
+            case Volume():
+                return VolumeSession(self.engine, scan)
+            case Video():
+                return VideoSession(self.engine, scan)
+
+    def _found_within(self, scan: Volume, question: Question, z0: int, z1: int) -> np.ndarray:
+        """As the published scripts do with a known range: the other slices are never seen, nothing ends a walk."""
+        window = Settled(automatic(scan).limits(scan.array))
+        session = VolumeSession(self.engine, replace(scan, array=scan.array[z0:z1]), window=window, stop=None)
+        mask = np.zeros(scan.shape, bool)
+        mask[z0:z1] = _found(session, question.within(z0, z1))
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A window already settled on the whole scan, for a part of it."""
+
+    of_scan: Limits
+
+    def limits(self, array: np.ndarray) -> Limits:
+        """Those of the whole scan, whatever the part holds."""
+        return self.of_scan
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """Any real array -> uint8 of the same shape."""
+        return self.of_scan.apply(array)
+
+
+def _found(session: Session, question: Question) -> np.ndarray:
+    """The object's (D, H, W) mask; the session forgets it again, found or not."""
+    name = f"object {question.label}"
+    session.add(question.prompts, name)
+    try:
+        return session.run().mask(name)
+    finally:
+        session.remove(name)

@@ -1,0 +1,58 @@
+"""Small labelled cases on disk: two pictures with two classes each, a volume, a video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from command_line import write_mask, write_scan
+from phantoms import lesion
+
+SHAPE = (12, 30, 35)
+BLOCKS = {1: (slice(10, 20), slice(22, 34)), 2: (slice(25, 36), slice(5, 14))}  # of the first picture
+
+
+def write_cases(folder: Path) -> Path:
+    """The cases and their manifest; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [_picture(folder, number) for number in range(2)]
+    write_scan(folder / "ct.nii.gz")
+    write_mask(folder / "ct_mask.nii.gz", lesion(SHAPE))
+    rows.append(_row("scans/ct", "volume", "ct", "ct.nii.gz", "ct_mask.nii.gz"))
+    rows.append(_video(folder))
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return manifest
+
+
+def _picture(folder: Path, number: int) -> dict[str, Any]:
+    """Two blocks of different grey; in the second picture three rows further down."""
+    pixels, labels = np.full((40, 50), 30, np.uint8), np.zeros((40, 50), np.uint8)
+    for label, (rows, columns) in BLOCKS.items():
+        where = (slice(rows.start + 3 * number, rows.stop + 3 * number), columns)
+        pixels[where], labels[where] = 60 + 60 * label, label
+    Image.fromarray(pixels).save(folder / f"{number}.png")
+    Image.fromarray(labels).save(folder / f"{number}_mask.png")
+    return _row(f"pictures/{number}", "image", "x-ray", f"{number}.png", f"{number}_mask.png")
+
+
+def _video(folder: Path) -> dict[str, Any]:
+    """Six frames of a block that moves to the right; frames 1, 2 and 5 are labelled."""
+    (folder / "film").mkdir()
+    (folder / "film_masks").mkdir()
+    for number in range(6):
+        block = np.zeros((40, 50), np.uint8)
+        block[10:20, 8 + 2 * number : 20 + 2 * number] = 1
+        Image.fromarray(np.where(block, 200, 30).astype(np.uint8)).save(folder / "film" / f"{number}.png")
+        if number in (1, 2, 5):
+            Image.fromarray(block).save(folder / "film_masks" / f"{number}.png")
+    return _row("films/film", "video", "endoscopy", "film", "film_masks")
+
+
+def _row(name: str, kind: str, modality: str, image: str, mask: str) -> dict[str, Any]:
+    row = {"id": name, "set": name.split("/")[0], "kind": kind, "modality": modality, "image": image, "mask": mask}
+    return row | {"label_type": "semantic", "patient": name[-1], "split": "val"}
