@@ -21,6 +21,7 @@ class Options:
     """What is drawn and how it is framed.
 
     images, volumes, synthetic: shares of clips of real pictures, of real volumes and videos, and of made-up cases.
+    images_moved: the first among clips of several frames, if it is another: a picture can only be moved about there.
     zoom: the window's side as a multiple of the box's larger side, drawn uniformly; whole_frame: share of clips that
     show the whole frame, squashed to a square; box_jitter: how far a person's box is off, as a share of its size.
     ends: share of volume clips started so that they run past the object's end, where the scan allows it.
@@ -29,6 +30,7 @@ class Options:
 
     size: int = 256
     images: float = 0.55
+    images_moved: float | None = None
     volumes: float = 0.30
     synthetic: float = 0.15
     zoom: tuple[float, float] = (1.6, 3.0)

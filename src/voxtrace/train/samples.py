@@ -103,7 +103,7 @@ class Sampler:
     def clip(self, rng: np.random.Generator, length: int, position: int = 0) -> Clip:
         """A clip of `length` frames; `position` says how far the window of synthetic cases has moved."""
         for _ in range(ATTEMPTS):
-            case = self._case(rng, position)
+            case = self._case(rng, length, position)
             clip = cut_clip(case, rng, length, self.options)
             if clip is not None:
                 return clip
@@ -112,11 +112,12 @@ class Sampler:
     def _length(self, rng: np.random.Generator) -> int:
         return self.clip_length if isinstance(self.clip_length, int) else int(rng.choice(list(self.clip_length)))
 
-    def _case(self, rng: np.random.Generator, position: int) -> LoadedCase:
+    def _case(self, rng: np.random.Generator, length: int, position: int) -> LoadedCase:
         o = self.options
         groups = self._groups
+        images = o.images if length == 1 or o.images_moved is None else o.images_moved
         shares = np.array(
-            [o.images * bool(groups[0]), o.volumes * bool(groups[1]), o.synthetic * (self.synth is not None)]
+            [images * bool(groups[0]), o.volumes * bool(groups[1]), o.synthetic * (self.synth is not None)]
         )
         which = int(rng.choice(3, p=shares / shares.sum()))
         if which == 2:
