@@ -20,6 +20,7 @@ import tyro
 from voxtrace import __version__
 from voxtrace.cli.batch import Batch
 from voxtrace.cli.doctor import Doctor
+from voxtrace.cli.evaluate import Evaluate
 from voxtrace.cli.info import Info
 from voxtrace.cli.oneprompt import OnePrompt
 from voxtrace.cli.segment import Segment
@@ -37,6 +38,7 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
     | Annotated[Batch, tyro.conf.subcommand("batch")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
