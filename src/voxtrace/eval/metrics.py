@@ -90,7 +90,7 @@ def mean_scores(scores: Iterable[Scores]) -> Scores:
 def dice(mask: np.ndarray, truth: np.ndarray) -> float:
     """Dice coefficient of two masks of equal shape, 0..1; not 0 is inside. Both empty is 1, one empty is 0."""
     mask, truth = comparable(mask, truth)
-    total = np.count_nonzero(mask) + np.count_nonzero(truth)
+    total = _voxels(mask) + _voxels(truth)
     return 1.0 if total == 0 else 2 * _overlap(mask, truth) / total
 
 
@@ -98,12 +98,16 @@ def iou(mask: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union (Jaccard) of two masks of equal shape, 0..1. Both empty is 1, one empty is 0."""
     mask, truth = comparable(mask, truth)
     overlap = _overlap(mask, truth)
-    union = np.count_nonzero(mask) + np.count_nonzero(truth) - overlap
+    union = _voxels(mask) + _voxels(truth) - overlap
     return 1.0 if union == 0 else overlap / union
 
 
 def _overlap(mask: np.ndarray, truth: np.ndarray) -> int:
-    return int(np.count_nonzero(np.logical_and(mask, truth)))
+    return _voxels(np.logical_and(mask, truth))
+
+
+def _voxels(mask: np.ndarray) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def _union(a: Box | None, b: Box | None) -> Box | None:
