@@ -94,6 +94,19 @@ def test_every_kind_of_prompt_gives_losses_at_every_length(kind: type[Sam2], len
     torch.stack([loss.total for loss in losses]).sum().backward()
 
 
+def test_dice_has_a_weight_of_its_own_on_followed_frames() -> None:
+    dice_alone = LossWeights(focal=0, iou=0, object_score=0)
+    first, *followed = totals(dice_alone)
+    again, *lighter = totals(replace(dice_alone, dice_followed=0.25))
+    assert again == first
+    assert lighter == pytest.approx([0.25 * total for total in followed])
+
+
+def totals(weights: LossWeights) -> list[float]:
+    losses = clip_losses(net(), *clips(3), KINDS["box"], weights, np.random.default_rng(0))
+    return [float(loss.total.detach()) for loss in losses]
+
+
 def test_gradient_reaches_the_refiner_and_the_hints_scale_and_nothing_else() -> None:
     alone = net()
     losses = clip_losses(alone, *clips(3), KINDS["box"], LossWeights(absent=1.0), np.random.default_rng(0))

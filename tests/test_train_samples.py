@@ -184,17 +184,25 @@ def test_sets_are_drawn_by_the_square_root_of_their_size():
     many = [picture_case("many") for _ in range(16)]
     sampler = Sampler([*many, picture_case("one")], seed=0)
     rng = np.random.default_rng(0)
-    share = np.mean([sampler._case(rng, 0).set == "many" for _ in range(600)])
+    share = np.mean([sampler._case(rng, 1, 0).set == "many" for _ in range(600)])
     assert share == pytest.approx(4 / 5, abs=0.06)
 
 
 def test_shares_of_pictures_volumes_and_synthetic_cases_are_kept():
     sampler = Sampler([ball_case("v"), picture_case("p")], SynthPool(0, size=2), seed=0)
     rng = np.random.default_rng(0)
-    sets = [sampler._case(rng, 0).set for _ in range(600)]
+    sets = [sampler._case(rng, 1, 0).set for _ in range(600)]
     assert [np.mean(np.array(sets) == name) for name in ("p", "v", "synthetic")] == pytest.approx(
         [0.55, 0.3, 0.15], abs=0.06
     )
+
+
+def test_clips_of_several_frames_have_a_share_of_pictures_of_their_own():
+    options = Options(images=0.6, images_moved=0.1, volumes=0.4, synthetic=0.0)
+    sampler = Sampler([ball_case("v"), picture_case("p")], seed=0, options=options)
+    rng = np.random.default_rng(0)
+    shares = [np.mean([sampler._case(rng, length, 0).set == "p" for _ in range(600)]) for length in (1, 2)]
+    assert shares == pytest.approx([0.6, 0.1 / 0.5], abs=0.06)
 
 
 def test_sampler_without_cases_is_refused():
