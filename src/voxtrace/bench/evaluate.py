@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from voxtrace.bench.lock import lock, settings, write_json, write_lock
+from voxtrace.bench.files import write_json
+from voxtrace.bench.lock import lock, settings, write_lock
 from voxtrace.bench.measuring import of_case
 from voxtrace.bench.methods import Method
 from voxtrace.bench.oneprompt import of_set, sets_of

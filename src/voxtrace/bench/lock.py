@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import voxtrace
+from voxtrace.bench.files import write_json
 from voxtrace.bench.methods import Method
 from voxtrace.bench.sources import hashes
-from voxtrace.errors import CaseMissingError, InputError, OutputError
+from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.manifest import Case
 
 FILE = "lock.json"
@@ -93,17 +94,6 @@ def read_lock(out: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"what", "plan", "settings"} <= content.keys():
         raise InputError(f"{path} is not a lock of voxtrace")
     return content
-
-
-def write_json(path: Path, content: Any) -> None:
-    """A whole JSON file or none. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _processor() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +10,10 @@ from voxtrace.bench.cost import Cost, measured
 from voxtrace.bench.methods import Find, Method
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.record import Record
-from voxtrace.bench.scoring import Scores, scores
+from voxtrace.bench.scoring import NOTHING, scores
 from voxtrace.bench.truths import Target, open_case
 from voxtrace.errors import VoxtraceError
+from voxtrace.eval.metrics import Scores
 from voxtrace.eval.results import DONE, FAILED, Row, failed
 from voxtrace.io.reading import Scan
 from voxtrace.manifest import Case
@@ -48,9 +48,8 @@ def lost(
 ) -> Row:
     """The row of an object (0: the whole case) that could not be found: overlaps 0, distances infinite."""
     text = str(error) if isinstance(error, VoxtraceError) else f"{type(error).__name__}: {error}"
-    nothing = Scores(dsc=0.0, iou=0.0, nsd=0.0, hd95=math.inf, assd=math.inf)
     cost = more.pop("cost", Cost())
-    return row(nothing, cost, model, way, told, case, target, status=FAILED, error=text)
+    return row(NOTHING, cost, model, way, told, case, target, status=FAILED, error=text)
 
 
 def row(

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
 from voxtrace.bench.truths import Target
 from voxtrace.errors import GeometryError
-from voxtrace.eval import metrics
+from voxtrace.eval.metrics import Scores, dice, iou, score
 from voxtrace.io.reading import Scan
 from voxtrace.volume import Video, Volume
 
 PIXELS = (1.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Until the boundary metrics land: overlap alone."""
-
-    dsc: float
-    iou: float
-    nsd: float
-    hd95: float
-    assd: float
-
-
-def score(mask: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, ...], tolerance_mm: float) -> Scores:
-    """Until the boundary metrics land."""
-    if hasattr(metrics, "score"):
-        return metrics.score(mask, truth, spacing_mm, tolerance_mm)
-    dsc = metrics.dice(mask, truth)
-    return Scores(dsc, dsc / (2 - dsc), dsc, 0.0 if dsc else np.inf, 0.0 if dsc else np.inf)
+NOTHING = Scores(dsc=0.0, iou=0.0, nsd=0.0, hd95=math.inf, assd=math.inf, hd=math.inf)
 
 
 def scores(found: np.ndarray, target: Target, scan: Scan, tolerance: float) -> Scores:
@@ -40,22 +22,14 @@ def scores(found: np.ndarray, target: Target, scan: Scan, tolerance: float) -> S
     A volume is measured in mm and a picture in pixels. A video's overlap is that of all scored frames together; its
     distances, in pixels, are means over the frames, for time is no distance.
     """
-    if found.shape[0] != target.depth or found.shape[1:] != target.marked.shape:
-        raise GeometryError(
-            f"a mask of shape {found.shape} was found in a scan of {(target.depth, *target.marked.shape)}"
-        )
+    expected = (target.depth, *target.marked.shape)
+    if found.shape != expected:
+        raise GeometryError(f"a mask of shape {found.shape} was found in a scan of {expected}")
     mask = found[list(target.frames)]
     if isinstance(scan, Volume):
         return score(mask, target.mask, scan.spacing_mm, tolerance)
     frames = [score(one, true, PIXELS, tolerance) for one, true in zip(mask, target.mask, strict=True)]
     if not isinstance(scan, Video):
         return frames[0]
-    return Scores(
-        dsc=_ratio(2 * (mask & target.mask).sum(), mask.sum() + target.mask.sum()),
-        iou=_ratio((mask & target.mask).sum(), (mask | target.mask).sum()),
-        **{name: float(np.mean([getattr(one, name) for one in frames])) for name in ("nsd", "hd95", "assd")},
-    )
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    return float(part / whole) if whole else 1.0
+    means = {name: float(np.mean([getattr(one, name) for one in frames])) for name in ("nsd", "hd95", "assd", "hd")}
+    return Scores(dsc=dice(mask, target.mask), iou=iou(mask, target.mask), **means)

@@ -46,7 +46,7 @@ class Journal:
         lines, whole = _read(self.path)
         if not lines or "settings" not in lines[0]:
             raise InputError(f"{self.path} is not a journal of voxtrace; choose another --out")
-        if changed := _differences(lines[0]["settings"], settings):
+        if changed := differences(lines[0]["settings"], settings):
             raise InputError(
                 f"{self.path.parent} was begun with other settings: {'; '.join(changed)}. "
                 "Go on with the same ones, or choose another --out"
@@ -68,11 +68,11 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], bool]:
     return lines, len(lines) == text.count("\n") and text.endswith("\n")
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Each setting that differs, by its dotted name."""
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Each setting that differs between two JSON values, by its dotted name."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = [*old, *(key for key in new if key not in old)]
-        return [d for n in names for d in _differences(old.get(n), new.get(n), f"{name}.{n}" if name else n)]
+        return [d for n in names for d in differences(old.get(n), new.get(n), f"{name}.{n}" if name else n)]
     return [] if old == new else [f"{name} was {_short(old)}, now {_short(new)}"]
 
 

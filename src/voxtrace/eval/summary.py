@@ -10,19 +10,57 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from voxtrace.errors import InputError
 from voxtrace.eval.bootstrap import SEED, figure
-from voxtrace.eval.results import Row
 
 METRICS = ("dsc", "nsd", "iou", "seconds")
 DIGITS = 6
 
 
-def summary(rows: Sequence[Row], metrics: Sequence[str] = METRICS, *, seed: int = SEED) -> dict[str, Any]:
+class Sample(Protocol):
+    """What can be summed up, such as a Row: where it belongs; its figures are further attributes."""
+
+    @property
+    def contender(self) -> tuple[str, str, bool]:
+        """Model, prompt, and whether the z range was told."""
+        ...
+
+    @property
+    def set(self) -> str:
+        """The set of cases."""
+        ...
+
+    @property
+    def case(self) -> str:
+        """The case."""
+        ...
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def modality(self) -> str:
+        """As the manifest names it."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Image, volume or video."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """Done or failed."""
+        ...
+
+
+def summary(rows: Sequence[Sample], metrics: Sequence[str] = METRICS, *, seed: int = SEED) -> dict[str, Any]:
     """{"overall", "by_modality", "by_set", "by_kind"}, each figure {"mean", "low", "high", "n"}; n counts patients.
 
     rows: of one contender; InputError if there are several, or none.
@@ -31,7 +69,7 @@ def summary(rows: Sequence[Row], metrics: Sequence[str] = METRICS, *, seed: int 
     if len(contenders) != 1:
         raise InputError(f"a summary is of one model and prompt; these rows are of {len(contenders)}")
 
-    def figures(some: Iterable[Row]) -> dict[str, dict[str, float]]:
+    def figures(some: Iterable[Sample]) -> dict[str, dict[str, float]]:
         return _figures(list(some), metrics, seed)
 
     return {
@@ -42,9 +80,9 @@ def summary(rows: Sequence[Row], metrics: Sequence[str] = METRICS, *, seed: int 
     }
 
 
-def summaries(rows: Iterable[Row], metrics: Sequence[str] = METRICS, *, seed: int = SEED) -> list[dict[str, Any]]:
+def summaries(rows: Iterable[Sample], metrics: Sequence[str] = METRICS, *, seed: int = SEED) -> list[dict[str, Any]]:
     """A summary of each contender, in the order of the rows: {"model", "prompt", "z_range", "failed", ...}."""
-    found: dict[tuple[str, str, bool], list[Row]] = defaultdict(list)
+    found: dict[tuple[str, str, bool], list[Sample]] = defaultdict(list)
     for row in rows:
         found[row.contender].append(row)
     return [
@@ -54,12 +92,14 @@ def summaries(rows: Iterable[Row], metrics: Sequence[str] = METRICS, *, seed: in
     ]
 
 
-def _split(rows: Sequence[Row], key: Callable[[Row], str], figures: Callable[[Iterable[Row]], Any]) -> dict[str, Any]:
+def _split(
+    rows: Sequence[Sample], key: Callable[[Sample], str], figures: Callable[[Iterable[Sample]], Any]
+) -> dict[str, Any]:
     return {name: figures(row for row in rows if key(row) == name) for name in sorted({key(row) for row in rows})}
 
 
-def _figures(rows: list[Row], metrics: Sequence[str], seed: int) -> dict[str, dict[str, float]]:
-    cases: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+def _figures(rows: list[Sample], metrics: Sequence[str], seed: int) -> dict[str, dict[str, float]]:
+    cases: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
     for row in rows:
         cases[row.set, row.patient, row.case].append(row)
     sets, patients, _ = zip(*cases, strict=True)

@@ -1,0 +1,104 @@
+"""The interactive benchmark: models corrected case by case, after the CVPR 2025 protocol (see `rounds`).
+
+Writes MODEL_metrics.csv with the published columns, clicks.csv, interactive.json with intervals, and lock.json.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from voxtrace.bench.corrections import NetCorrected, Start
+from voxtrace.bench.evaluate import make_folder
+from voxtrace.bench.files import write_json, write_text
+from voxtrace.bench.lock import lock, settings, write_lock
+from voxtrace.bench.methods import Method, Net
+from voxtrace.bench.plan import Plan
+from voxtrace.bench.rounds import Rounds, about, correct_in_rounds, csv_row, lost_rounds
+from voxtrace.bench.truths import open_case
+from voxtrace.errors import ModelError
+from voxtrace.eval.journal import Journal
+from voxtrace.eval.results import FAILED
+from voxtrace.eval.summary import summaries
+from voxtrace.manifest import Case
+from voxtrace.volume import Volume
+
+WHAT = "interactive"
+METRICS = ("dsc_auc", "nsd_auc", "dsc_final", "nsd_final", "seconds_total")
+KINDS = ("image", "volume")
+CLICK_COLUMNS = ("model", "case", "step", "object", "z", "y", "x", "positive")
+Tell = Callable[[Rounds, int, int], None]
+
+
+def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = ()) -> list[Rounds]:
+    """Correct every case with every model. Videos are left out: their errors are known on some frames only.
+
+    A run that was stopped goes on; failed cases are tried again. Raises as `evaluate` does.
+    """
+    methods = [_net(method) for method in plan.methods()]
+    cases = [case for case in plan.cases() if case.kind in KINDS]
+    settled = settings(plan.settings(), cases, methods)
+    make_folder(out)
+    journal = Journal(out, {"what": WHAT, **settled})
+    write_lock(out, lock(WHAT, asdict(plan), settled, command))
+    known = {(r.model, r.case): r for line in journal.lines if (r := Rounds.of(line)).status != FAILED}
+    found = []
+    for number, method in enumerate(methods):
+        for place, case in enumerate(case for case in cases if case.kind in method.kinds):
+            rounds = known.get((method.name, case.id))
+            if rounds is None:
+                rounds = measure(plan, method.name, NetCorrected.start(method.engine), case)
+                journal.write(asdict(rounds))
+                if tell:
+                    tell(rounds, number * len(cases) + place + 1, len(methods) * len(cases))
+            found.append(rounds)
+    write(out, found, cases, plan.seed)
+    return found
+
+
+def measure(plan: Plan, name: str, start: Start, case: Case) -> Rounds:
+    """One case. start: opens the model on a scan."""
+    told = plan.z_ranges[0]
+    try:
+        scan, targets = open_case(case, plan.objects)
+        spacing = scan.spacing_mm if isinstance(scan, Volume) else (1.0, 1.0, 1.0)
+        fields = correct_in_rounds(start(scan), targets, spacing, plan.tolerance, told)
+    except Exception as error:
+        fields = lost_rounds(error)
+    return Rounds(**about(case, name, told), **fields)
+
+
+def write(out: Path, found: Sequence[Rounds], cases: Sequence[Case], seed: int) -> None:
+    """The tables and figures of what was measured. Raises OutputError."""
+    files = {case.id: case.image_path.name if case.image_path.suffix == ".npz" else case.id for case in cases}
+    for model in dict.fromkeys(rounds.model for rounds in found):
+        rows = [csv_row(rounds, files[rounds.case]) for rounds in found if rounds.model == model]
+        write_text(out / f"{plain_name(model)}_metrics.csv", table(rows))
+    clicks = [dict(zip(CLICK_COLUMNS, (r.model, r.case, *click), strict=True)) for r in found for click in r.clicks]
+    write_text(out / "clicks.csv", table(clicks, CLICK_COLUMNS))
+    write_json(out / f"{WHAT}.json", summaries(found, METRICS, seed=seed))
+
+
+def plain_name(model: str) -> str:
+    """A model's name, or its file's, as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(model).stem if Path(model).is_file() else model)
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Rows of equal columns as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns or (rows[0] if rows else ())), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _net(method: Method) -> Net:
+    if not isinstance(method, Net):
+        raise ModelError(f"{method.name} cannot be corrected; give models of `voxtrace weights list` or weights files")
+    return method
