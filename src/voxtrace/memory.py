@@ -32,12 +32,11 @@ class Bank:
 
     def with_other_view(self, entry: Entry) -> Bank:
         """The same memories, but the one of `entry`'s frame as it is seen through another window."""
-        kept = [tuple(entry if e.frame == entry.frame else e for e in held) for held in self._held]
-        return Bank(*kept, num_frames=self.num_frames)
-
-    @property
-    def _held(self) -> tuple[tuple[Entry, ...], ...]:
-        return self.prompted, self.followed, self.recent
+        prompted, followed, recent = (
+            tuple(entry if e.frame == entry.frame else e for e in held)
+            for held in (self.prompted, self.followed, self.recent)
+        )
+        return replace(self, prompted=prompted, followed=followed, recent=recent)
 
 
 class MemoryPolicy(Protocol):
