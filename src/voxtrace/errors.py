@@ -7,6 +7,7 @@ VoxtraceError
 ├── ModelError              an unknown model, or one that cannot do what is asked
 │   └── CheckpointError     a weights file that is missing, damaged, unsafe or of another net
 ├── OutputError             a result that cannot be written, or would overwrite an input
+├── SandboxError            no sandbox works on this machine, or one that was made failed
 ├── CaseMissingError        asked-for data that is not there (a manifest's case, a set)
 └── MissingDependencyError  an optional package is not installed; the text names the pip command
 """
@@ -40,6 +41,10 @@ class CheckpointError(ModelError):
 
 class OutputError(VoxtraceError):
     """A result cannot be written: full disk, no permission, unknown format, or it would overwrite an input."""
+
+
+class SandboxError(VoxtraceError):
+    """A challenge's submissions cannot be run apart from the rest of this machine as asked."""
 
 
 class CaseMissingError(VoxtraceError):

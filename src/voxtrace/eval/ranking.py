@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts are brought in when used: scipy.stats takes half a second
 
 from voxtrace.errors import InputError
 
@@ -80,7 +80,7 @@ def case_ranks(metric: Metric, ties: Ties = "average") -> np.ndarray:
     """(A, C) float: 1 is the best of each case. Who has no result is last, A, however many others have none."""
     keys = -metric.values if metric.higher_is_better else metric.values
     missing = np.isnan(keys)
-    ranks = stats.rankdata(np.where(missing, np.inf, keys), method=ties, axis=0).astype(float)
+    ranks = scipy.stats.rankdata(np.where(missing, np.inf, keys), method=ties, axis=0).astype(float)
     return np.where(missing, float(len(keys)), ranks)
 
 
@@ -132,7 +132,7 @@ def _score(values: np.ndarray, weights: np.ndarray, drawn: np.ndarray, rules: Ru
         return np.stack([_middle(mixed[:, cases], rules) for cases in drawn])
     scores = []
     for cases in drawn:
-        places = [stats.rankdata(_rounded(_middle(part[:, cases], rules)), method=rules.ties) for part in values]
+        places = [scipy.stats.rankdata(_rounded(_middle(part[:, cases], rules)), method=rules.ties) for part in values]
         scores.append(weights @ np.stack(places))
     return np.stack(scores)
 
@@ -142,7 +142,7 @@ def _middle(values: np.ndarray, rules: Rules) -> np.ndarray:
 
 
 def _places(score: np.ndarray) -> np.ndarray:
-    return stats.rankdata(_rounded(score), method="min", axis=-1).astype(int)
+    return scipy.stats.rankdata(_rounded(score), method="min", axis=-1).astype(int)
 
 
 def _rounded(score: np.ndarray) -> np.ndarray:
@@ -153,7 +153,10 @@ def _rounded(score: np.ndarray) -> np.ndarray:
 def _kendall(whole: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     kinds, which = np.unique(ranks, axis=0, return_inverse=True)
     unlike = [len(set(one.tolist())) > 1 < len(set(whole.tolist())) for one in kinds]
-    taus = [stats.kendalltau(whole, one).statistic if good else np.nan for one, good in zip(kinds, unlike, strict=True)]
+    taus = [
+        scipy.stats.kendalltau(whole, one).statistic if good else np.nan
+        for one, good in zip(kinds, unlike, strict=True)
+    ]
     drawn = np.array(taus)[which.ravel()]
     return drawn[~np.isnan(drawn)]
 

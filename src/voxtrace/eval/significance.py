@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its parts are brought in when used: scipy.stats takes half a second
 
 from voxtrace.eval.ranking import Metric
 
@@ -43,7 +43,7 @@ def signed_rank_p(differences: np.ndarray) -> float:
     nonzero = differences[differences != 0]
     if not len(nonzero):
         return 1.0
-    return float(stats.wilcoxon(nonzero, alternative="greater").pvalue)
+    return float(scipy.stats.wilcoxon(nonzero, alternative="greater").pvalue)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""What a submission may use: `memory=8G,cpus=2,seconds=120`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+from voxtrace.errors import InputError
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+EXAMPLE = "memory=8G,cpus=2,seconds=120,disk=1G,processes=256"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on one case. memory, disk: bytes of all processes together; seconds: wall clock with start-up.
+
+    cpus 0: as many as there are. The challenge of 2024 gave 8 GB, every core, and no limit in seconds.
+    """
+
+    memory: int = 8 * 2**30
+    cpus: int = 0
+    seconds: float = 600.0
+    disk: int = 2**30
+    processes: int = 512
+    open_files: int = 1024
+
+    def cpu_numbers(self) -> list[int]:
+        """Which processors: the last ones of those this process may use; [] for all. Raises InputError if too few."""
+        if not self.cpus:
+            return []
+        usable = sorted(os.sched_getaffinity(0))
+        if self.cpus > len(usable):
+            raise InputError(f"cpus={self.cpus}, but this machine offers {len(usable)}; ask for fewer")
+        return usable[-self.cpus :]
+
+
+def parse_limits(text: str) -> Limits:
+    """`memory=8G,cpus=2,seconds=120` -> Limits; what is not named keeps its default. Raises InputError."""
+    given: dict[str, Any] = {}
+    names = [field.name for field in fields(Limits)]
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if name not in names or not equals:
+            raise InputError(f"limit {part!r} is not understood; write for example {EXAMPLE}")
+        given[name] = _number(name, value)
+    return Limits(**given)
+
+
+def _number(name: str, text: str) -> float | int:
+    unit = text[-1:].upper() if name in ("memory", "disk") and text[-1:].upper() in UNITS else ""
+    try:
+        number = float(text[: len(text) - len(unit)])
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise InputError(f"limit {name}={text}: a number above 0 is needed, for example {EXAMPLE}")
+    if name == "seconds":
+        return number
+    whole = round(number * UNITS[unit])
+    if whole != number * UNITS[unit] and not unit:
+        raise InputError(f"limit {name}={text}: a whole number is needed; parts of a processor cannot be given")
+    return whole

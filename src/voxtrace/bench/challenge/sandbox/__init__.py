@@ -1,0 +1,1 @@
+"""Where a submission runs: it may use so much, see so much, and reach nothing else. `choice` picks what works here."""
