@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.cluster.vq import kmeans2
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from voxtrace.bench.region import Region
@@ -45,6 +44,8 @@ def _cut_in_turn(colours: np.ndarray, unknown: np.ndarray) -> np.ndarray:
 
 def _mixture(sample: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """(N,) log density of colours (N, C) under a Gaussian mixture fitted to a sample (M, C)."""
+    from scipy.cluster.vq import kmeans2  # slow to import, and every command imports this module
+
     count = min(COMPONENTS, len(np.unique(sample, axis=0)))
     _, member = kmeans2(sample, count, minit="++", rng=np.random.default_rng(0))
     parts = [sample[member == k] for k in range(count) if (member == k).any()]

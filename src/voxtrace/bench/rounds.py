@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.integrate import trapezoid
 
 from voxtrace.bench.clicks import next_click
 from voxtrace.bench.corrections import Corrected, box_of
@@ -54,12 +53,12 @@ class Rounds:
     @property
     def dsc_auc(self) -> float:
         """0..4: the area under the five click steps."""
-        return float(trapezoid(self.dsc[-CLICKS:]))
+        return _area(self.dsc[-CLICKS:])
 
     @property
     def nsd_auc(self) -> float:
         """0..4."""
-        return float(trapezoid(self.nsd[-CLICKS:]))
+        return _area(self.nsd[-CLICKS:])
 
     @property
     def dsc_final(self) -> float:
@@ -151,6 +150,11 @@ def about(case: Case, model: str, z_range: bool) -> dict[str, Any]:
         "modality": case.modality,
         "patient": case.patient or case.id,
     }
+
+
+def _area(values: Sequence[float]) -> float:
+    """Under straight lines between values that lie 1 apart."""
+    return sum(values) - (values[0] + values[-1]) / 2
 
 
 def _as_picture(

@@ -19,6 +19,8 @@ import tyro
 
 from voxtrace import __version__
 from voxtrace.cli.batch import Batch
+from voxtrace.cli.bench import Bench
+from voxtrace.cli.challenge import Challenge
 from voxtrace.cli.doctor import Doctor
 from voxtrace.cli.evaluate import Evaluate
 from voxtrace.cli.info import Info
@@ -39,6 +41,8 @@ Command = (
     | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
     | Annotated[Batch, tyro.conf.subcommand("batch")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Challenge, tyro.conf.subcommand("challenge")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
