@@ -1,0 +1,136 @@
+"""Limits as text, limits without a sandbox, and images that a container engine runs."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from challenge_kit import CASE, SMALL, attempt, block, write_case
+from voxtrace.bench.challenge.limits import Limits, parse_limits
+from voxtrace.bench.challenge.sandbox import namespaces
+from voxtrace.bench.challenge.sandbox.bare import Limited
+from voxtrace.bench.challenge.sandbox.bubblewrap import Bubblewrap
+from voxtrace.bench.challenge.sandbox.choice import choose
+from voxtrace.bench.challenge.sandbox.container import Container, run_command
+from voxtrace.bench.challenge.sandbox.order import Order
+from voxtrace.bench.challenge.submission import Submission, read_submission
+from voxtrace.errors import SandboxError
+
+
+@pytest.fixture
+def bare():
+    sandbox = Limited()
+    if reason := sandbox.why_not():
+        pytest.skip(reason)
+    return sandbox
+
+
+def test_limits_are_read_with_units():
+    assert parse_limits("memory=8G, cpus=2,seconds=0.5,disk=512m") == Limits(8 * 2**30, 2, 0.5, 512 * 2**20)
+    assert parse_limits("memory=1.5G").memory == 1.5 * 2**30
+    assert parse_limits("") == Limits()
+
+
+def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):
+    tried = attempt(bare, tmp_path, 'ls inputs; cp answer.npz "$2"/' + CASE + "; echo $HOME")
+    assert (tried.outcome.exit_code, tried.outcome.missing) == (0, "")
+    assert tried.output == (tmp_path / "submission" / "answer.npz").read_bytes()
+    case, home = tried.printed.split()
+    assert case == CASE
+    assert not Path(home).exists(), "its folders are removed"
+
+
+@pytest.mark.parametrize(
+    ("program", "stopped"),
+    [
+        ("trap '' TERM; setsid sleep 86395.5 & while true; do sleep 86395.5; done", "seconds"),
+        ("exec python3 -c 'x = []\nwhile True: x.append(bytearray(4 << 20))'", "memory"),
+        ("n=0; while true; do n=$((n+1)); cat /dev/zero > outputs/$n; done", "disk"),
+    ],
+)
+def test_limits_alone_still_hold(bare, tmp_path, program, stopped):
+    limits = parse_limits("memory=256M,cpus=1,seconds=2,disk=16M")
+    assert attempt(bare, tmp_path, program, limits).outcome.stopped == stopped
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if b"86395.5" in command]
+
+
+def test_no_submission_runs_in_the_open_unless_told_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(namespaces, "_why_not", lambda: "not on this machine")
+    monkeypatch.setattr(Bubblewrap, "why_not", lambda self: "not installed")
+    submission = Submission("one", ("true",), tmp_path)
+    with pytest.raises(
+        SandboxError, match=r"namespaces: not on this machine; bubblewrap: not installed.*--sandbox limits"
+    ):
+        choose(submission)
+    assert choose(submission, "limits").name == "limits"
+
+
+def engine(folder: Path, name: str, program: str) -> None:
+    """A program that stands in for a container engine, where there is none: it is called as the engine would be."""
+    (folder / name).write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\n{program}\n')
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def with_engine(tmp_path, monkeypatch):
+    """PATH begins with a folder for stand-ins; returns it."""
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def order(tmp_path, limits=SMALL) -> Order:
+    write_case(tmp_path / "inputs")
+    return Order(read_submission("team:latest"), tmp_path / "inputs", CASE, tmp_path / "out", tmp_path / "log", limits)
+
+
+def test_an_image_is_run_as_the_challenge_ran_it(tmp_path):
+    words = run_command("docker", order(tmp_path), tmp_path / "outputs", "one")
+    text = " ".join(words)
+    assert words[:4] == ["docker", "container", "run", "--rm"]
+    assert words[-4:] == ["team:latest", "/bin/bash", "-c", "sh predict.sh"]
+    assert f"--volume {tmp_path}/inputs:/workspace/inputs:ro --volume {tmp_path}/outputs:/workspace/outputs" in text
+    assert f"--network none --memory {SMALL.memory} --memory-swap {SMALL.memory} --pids-limit 24" in text
+    assert text.count("--cpuset-cpus") == 1
+
+
+def test_an_engine_that_answers_runs_the_image(tmp_path, with_engine):
+    np.savez(tmp_path / "answer.npz", segs=block())
+    find = 'for word in "$@"; do case $word in *:/workspace/outputs) out=${word%%:*};; esac; done'
+    engine(with_engine, "docker", f'echo loading; {find}; [ -z "$out" ] || cp {tmp_path}/answer.npz $out/{CASE}')
+    sandbox = choose(read_submission("team:latest"))
+    assert sandbox.name == "docker"
+    outcome = sandbox.run(order(tmp_path))
+    assert (outcome.exit_code, outcome.stopped, outcome.missing) == (0, "", "")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "answer.npz").read_bytes()
+    assert (tmp_path / "log").read_text() == "loading\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "stopped"),
+    [
+        ("sleep 86394.5", "seconds"),
+        ("n=0; while true; do n=$((n+1)); head -c 4000000 /dev/zero > $out/$n; sleep 0.01; done", "disk"),
+        ("exit 137", "memory"),
+    ],
+)
+def test_an_image_is_killed_by_its_engine_at_a_limit(tmp_path, with_engine, program, stopped):
+    find = 'for word in "$@"; do case $word in *:/workspace/outputs) out=${word%%:*};; esac; done'
+    engine(with_engine, "podman", f'{find}; [ "$1" = container ] || exit 0; {program}')
+    limits = parse_limits("memory=256M,cpus=1,seconds=1,disk=16M")
+    outcome = Container("podman").run(order(tmp_path, limits))
+    assert outcome.stopped == stopped
+    kills = [line for line in (with_engine / "calls").read_text().splitlines() if line.startswith("kill voxtrace-")]
+    assert len(kills) == (stopped != "memory")
+
+
+def test_an_engine_that_does_not_work_is_named_with_its_reason(with_engine):
+    engine(with_engine, "docker", "echo 'the daemon is not running' >&2; exit 1")
+    engine(with_engine, "podman", "echo 'no such storage' >&2; exit 125")
+    with pytest.raises(
+        SandboxError, match=r"docker: `docker info` fails: the daemon is not running; podman: .*no such storage"
+    ):
+        choose(read_submission("team:latest"))
