@@ -16,10 +16,11 @@ ROW = Row("net", "box", False, "s", "c", 1, "image", "ct", "p", "done", 0.5, 0.4
 
 def enumerated(values, sets):
     """The 2.5th and 97.5th percentile over every sample of as many patients, each with one case: no random draw."""
-    means = []
-    for drawn in itertools.product(range(len(values)), repeat=len(values)):
-        by_set = [[values[i] for i in drawn if sets[i] == name] for name in sorted(set(sets))]
-        means.append(np.mean([np.mean(own) for own in by_set if own]))
+    weights = [1 / sets.count(name) for name in sets]
+    means = [
+        np.average([values[i] for i in drawn], weights=[weights[i] for i in drawn])
+        for drawn in itertools.product(range(len(values)), repeat=len(values))
+    ]
     return np.percentile(means, [2.5, 97.5])
 
 
@@ -42,6 +43,20 @@ def test_more_images_of_the_same_patients_make_nothing_surer():
     values, people = [0.2, 0.5, 0.9], ["x", "y", "z"]
     repeated, once = figure(values * 20, ["a"] * 60, people * 20), figure(values, ["a"] * 3, people)
     assert asdict(repeated) == pytest.approx(asdict(once))
+
+
+def test_sets_of_one_patient_are_not_known_exactly():
+    values = [0.1, 0.9, 0.3, 0.8]
+    found = figure(values, list("abcd"), list("wxyz"))
+    assert found.high - found.low > 0.4
+
+
+def test_a_large_set_does_not_draw_the_interval_to_itself():
+    small = np.random.default_rng(0).uniform(0.1, 0.5, 20).tolist()
+    names = [str(i) for i in range(320)]
+    found = figure([0.9] * 300 + small, ["large"] * 300 + names[:20], names)
+    assert found.mean == pytest.approx((0.9 + sum(small)) / 21)
+    assert (found.low + found.high) / 2 == pytest.approx(found.mean, abs=0.03)
 
 
 def test_equal_names_in_two_sets_are_two_patients():

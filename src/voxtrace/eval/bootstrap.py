@@ -1,8 +1,9 @@
 """How far a mean may be off: the mean over sets, with an interval from drawing patients again.
 
 Patients are drawn, not cases: the images of one patient resemble each other, and counted as many they would make the
-interval too narrow. They are drawn from all sets of the figure together, so that a set of one patient, which tells
-nothing of its own spread, is at times left out; were each set drawn from alone, a mean over such sets would look exact.
+interval too narrow. They are drawn from all sets together, each with the weight that it has in the mean over sets (the
+smaller its set, the larger). Were each set drawn from alone, one with a single patient would seem to be known exactly,
+and a mean over such sets as well.
 """
 
 from __future__ import annotations
@@ -33,23 +34,14 @@ def figure(
     """The mean over sets of the mean over cases, of one value a case.
 
     sets, patients: of each case; a patient's name counts within the set. The interval is the middle 95 % of the same
-    mean over `draws` samples of as many patients, drawn with replacement.
+    weighted mean over `draws` samples of as many patients, drawn with replacement.
     """
     people, who = np.unique(list(zip(sets, patients, strict=True)), axis=0, return_inverse=True)
-    _, where = np.unique(people[:, 0], return_inverse=True)
-    total = np.bincount(who.ravel(), np.asarray(values, float))
-    count = np.bincount(who.ravel()).astype(float)
+    _, where, sizes = np.unique(list(sets), return_inverse=True, return_counts=True)
+    weight = 1 / sizes[where.ravel()]  # of a case: every set weighs 1
+    total = np.bincount(who.ravel(), weight * np.asarray(values, float))
+    share = np.bincount(who.ravel(), weight)
     drawn = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
-    member = np.eye(where.max() + 1)[where.ravel()]
-    mean = _over_sets(np.ones((1, len(people))), total, count, member)[0]
     edge = (1 - LEVEL) / 2 * 100
-    low, high = np.percentile(_over_sets(drawn, total, count, member), [edge, 100 - edge])
-    return Figure(float(mean), float(low), float(high), len(people))
-
-
-def _over_sets(times: np.ndarray, total: np.ndarray, count: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """(B,) means over the sets that were drawn. times: (B, P) how often each patient counts; member: (P, S) 0 or 1."""
-    cases = (times * count) @ member
-    sums = (times * total) @ member
-    means = np.divide(sums, cases, out=np.zeros_like(sums), where=cases > 0)
-    return means.sum(1) / (cases > 0).sum(1)
+    low, high = np.percentile((drawn @ total) / (drawn @ share), [edge, 100 - edge])
+    return Figure(float(total.sum() / share.sum()), float(low), float(high), len(people))
