@@ -164,21 +164,22 @@ def test_it_writes_nowhere_else(sandbox, tmp_path):
     allowed = tmp_path / "allowed"
     allowed.mkdir()
     allowed.chmod(0o777)
-    (allowed / "file").write_text("as it was")
+    (allowed / "file").write_text("as it was.\n")
     (allowed / "file").chmod(0o666)
     program = f"""
-for place in / /usr /etc /dev /proc /workspace /workspace/inputs /root {allowed} {tmp_path}; do
+for place in / /usr /etc /dev /proc /workspace /workspace/inputs /root {allowed}; do
     (echo x > "$place/escaped") 2>/dev/null && echo "wrote $place"
 done
 (echo x > {allowed}/file) 2>/dev/null && echo "changed"
-rm -f predict inputs/* 2>/dev/null; chmod 777 predict 2>/dev/null
+rm -rf predict inputs/* {allowed} 2>/dev/null; chmod 777 predict {allowed}/file 2>/dev/null
+cat {allowed}/file
 (echo x >> predict) 2>/dev/null && echo "changed itself"
 mount -o remount,rw / 2>/dev/null && echo "mounted"
 unshare -Ur true 2>/dev/null && echo "new rights"
 echo end"""
     tried = attempt(sandbox, tmp_path, program, allow=(allowed,))
-    assert tried.printed.split() == ["end"]
-    assert (allowed / "file").read_text() == "as it was"
+    assert tried.printed.split() == ["as", "it", "was.", "end"]
+    assert (allowed / "file").read_text() == "as it was.\n"
     assert sorted(path.name for path in allowed.iterdir()) == ["file"]
     assert (tmp_path / "inputs" / CASE).exists()
     assert not Path("/usr/escaped").exists()

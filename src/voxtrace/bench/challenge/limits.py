@@ -30,10 +30,17 @@ class Limits:
         """Which processors: the last ones of those this process may use; [] for all. Raises InputError if too few."""
         if not self.cpus:
             return []
-        usable = sorted(os.sched_getaffinity(0))
+        usable = usable_cpus()
         if self.cpus > len(usable):
             raise InputError(f"cpus={self.cpus}, but this machine offers {len(usable)}; ask for fewer")
         return usable[-self.cpus :]
+
+
+def usable_cpus() -> list[int]:
+    """The numbers of the processors that this process may use; all of them where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def parse_limits(text: str) -> Limits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from voxtrace import __version__
 from voxtrace.bench.challenge.cases import ChallengeCase, content_hash, mask_shape, read_truth, spacing_zyx, write_blind
 from voxtrace.bench.challenge.judging import judge, last_words
-from voxtrace.bench.challenge.limits import Limits
+from voxtrace.bench.challenge.limits import Limits, usable_cpus
 from voxtrace.bench.challenge.runs import OK, PREDICTIONS, SANDBOX_FAILED, CaseRow, Run, write_run
 from voxtrace.bench.challenge.sandbox.order import Order, Sandbox
 from voxtrace.bench.challenge.sandbox.view import check_hidden
@@ -103,7 +102,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": model or platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": len(usable_cpus()),
     }
 
 

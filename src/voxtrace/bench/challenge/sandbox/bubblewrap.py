@@ -46,13 +46,13 @@ def wrap(view: dict[str, Any]) -> list[str]:
     """The bwrap command that makes this view; the command to run in it follows."""
     words = ["bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1", "--clearenv"]
     words += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in view["room"]["at"]:
+        words += ["--size", str(view["room"]["size"]), "--tmpfs", folder]
     packages = [str(folder / "__init__.py") for folder in JAIL.parents if SOURCES in folder.parents]
     for source, target in [*view["binds"], *([path, path] for path in (*packages, str(JAIL)))]:
         words += ["--ro-bind", source, target]
     for target, link in view["links"]:
         words += ["--symlink", target, link]
-    for folder in view["room"]["at"]:
-        words += ["--size", str(view["room"]["size"]), "--tmpfs", folder]
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--"]
 
 

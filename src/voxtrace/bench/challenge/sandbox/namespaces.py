@@ -7,6 +7,7 @@ a number that nobody else has, and all its processes end with the first one.
 from __future__ import annotations
 
 import os
+import sys
 from functools import lru_cache
 
 from voxtrace.bench.challenge.sandbox.launching import launch
@@ -41,4 +42,4 @@ class Namespaces:
 
 @lru_cache(maxsize=1)
 def _why_not() -> str:
-    return trial(Namespaces())
+    return trial(Namespaces()) if sys.platform == "linux" else f"it needs Linux, this is {sys.platform}"

@@ -25,7 +25,8 @@ def enter_view(view: dict[str, Any], owner: int) -> int:
     os.chdir(_STAGE)
     kernel.pivot_root(_STAGE, _STAGE + _OLD)
     os.chdir("/")
-    for source, target in view["binds"]:
+    printed = _make_room(view["room"], owner)
+    for source, target in view["binds"]:  # after the room: what is shown may lie in /tmp
         _show(source, target)
     for device in DEVICES:
         _show(f"/dev/{device}", f"/dev/{device}", devices=True)
@@ -35,7 +36,6 @@ def enter_view(view: dict[str, Any], owner: int) -> int:
     for path, text in view["texts"].items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _write(path, text)
-    printed = _make_room(view["room"], owner)
     os.mkdir("/proc")
     kernel.mount("proc", "/proc", "proc", kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC)
     kernel.unmount(_OLD)
