@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-REACH = 12  # voxels of the smaller spacing in the plane that the margin lets a search go
+REACH = 16  # voxels of the smaller spacing in the plane that the margin lets a search go
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,13 @@ def _by_rows(
     planes, y = queries[0, first], queries[1, first] - columns.inner[0].start
     x = queries[2] - columns.inner[1].start
     ends = np.append(first, len(row_of))
+    most = int(np.diff(ends).max())
     mm2 = np.empty(len(row_of))
     for plane in np.unique(planes):
         in_column = columns.mm2[columns.steps[plane][columns.inner]]
         height, width = in_column.shape
         begin, end = np.searchsorted(planes, [plane, plane + 1])
-        at_once = max(1, BATCH // in_column.size)
+        at_once = max(1, BATCH // max(in_column.size, most * width))
         for row in range(begin, end, at_once):
             rows = slice(row, min(row + at_once, end))
             low = int(np.clip((y[rows] - radii[rows]).min(), 0, height - 1))

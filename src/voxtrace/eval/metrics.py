@@ -74,6 +74,8 @@ def score_labels(
     chosen = sorted(ours.keys() | theirs.keys()) if labels is None else labels
     scores = {}
     for label in chosen:
+        if label < 1:
+            raise InputError(f"label {label} is no object: labels start at 1, and 0 is background")
         box = _union(ours.get(label), theirs.get(label)) or (slice(0, 1),) * mask.ndim
         scores[int(label)] = score(mask[box] == label, truth[box] == label, spacing_mm, tolerance_mm)
     return scores

@@ -10,6 +10,7 @@ does: distances equal those of a distance transform to the last bit, but where t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,8 +25,9 @@ def distances_mm(own: Surface, other: Surface, spacing_mm: Sequence[float]) -> n
         return np.full(len(own), np.inf)
     spacing = np.asarray(spacing_mm, np.float64)
     queries, targets = own.corners, other.corners
-    if len(spacing) == 2:  # (y, x) as (y, 1, x): one column to each side is all that there is to search
-        spacing, queries, targets = np.insert(spacing, 1, 1), *(np.insert(c, 1, 0, axis=0) for c in (queries, targets))
+    if len(spacing) == 2:  # (y, x) as (y, 1, x), with so large a step between rows that none is within reach
+        spacing = np.insert(spacing, 1, 1000 * spacing[1])
+        queries, targets = (np.insert(corners, 1, 0, axis=0) for corners in (queries, targets))
     columns = columns_of(targets, queries, spacing)
     queries = queries - columns.origin[:, None]
     mm2 = _near(columns, queries)
@@ -43,24 +45,24 @@ def _near(columns: Columns, queries: np.ndarray) -> np.ndarray:
     active = np.flatnonzero(inside.all(axis=0))
     keys = np.ravel_multi_index(tuple(queries[:, active]), columns.steps.shape)
     best, steps, done = mm2[active], columns.steps.ravel(), 0.0
-    for in_plane, dy, dx in _spiral(columns):
+    for in_plane, dy, dx in _spiral(*columns.spacing[1:].tolist(), columns.reach):
         if in_plane > done:  # go on with the elements that a farther column could still bring nearer
             mm2[active] = best
             still = np.flatnonzero(best > in_plane)
             active, keys, best, done = active[still], keys[still], best[still], in_plane
             if not len(active):
                 break
-        found = columns.mm2[steps[keys + (dy * columns.steps.shape[2] + dx)]]
-        found += (dy * columns.spacing[1]) ** 2
-        found += (dx * columns.spacing[2]) ** 2
+        mm2_of_steps = columns.mm2 + (dy * columns.spacing[1]) ** 2 + (dx * columns.spacing[2]) ** 2
+        found = mm2_of_steps.take(steps.take(keys + (dy * columns.steps.shape[2] + dx)))
         np.minimum(best, found, out=best)
     mm2[active] = best
     return mm2
 
 
-def _spiral(columns: Columns) -> list[tuple[float, int, int]]:
+@lru_cache
+def _spiral(spacing_y: float, spacing_x: float, reach: float) -> tuple[tuple[float, int, int], ...]:
     """(mm² in the plane, steps in y, steps in x) of all columns within reach, nearest first."""
-    y, x = (np.arange(-half, half + 1) for half in columns.around)
-    in_plane = ((y * columns.spacing[1]) ** 2)[:, None] + (x * columns.spacing[2]) ** 2
-    within = np.argwhere(in_plane < columns.reach**2)
-    return sorted((float(in_plane[i, j]), int(y[i]), int(x[j])) for i, j in within)
+    y, x = (np.arange(-int(reach / s), int(reach / s) + 1) for s in (spacing_y, spacing_x))
+    in_plane = ((y * spacing_y) ** 2)[:, None] + (x * spacing_x) ** 2
+    within = np.argwhere(in_plane < reach**2)
+    return tuple(sorted((float(in_plane[i, j]), int(y[i]), int(x[j])) for i, j in within))
