@@ -17,6 +17,8 @@ from voxtrace.bench.challenge.sandbox.order import Order
 from voxtrace.bench.challenge.submission import Submission, read_submission
 from voxtrace.errors import SandboxError
 
+MARK = f"86398.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command
+
 
 @pytest.fixture
 def bare():
@@ -44,7 +46,7 @@ def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):
 @pytest.mark.parametrize(
     ("program", "stopped"),
     [
-        ("trap '' TERM; setsid sleep 86395.5 & while true; do sleep 86395.5; done", "seconds"),
+        (f"trap '' TERM; setsid sleep {MARK} & while true; do sleep {MARK}; done", "seconds"),
         ("exec python3 -c 'x = []\nwhile True: x.append(bytearray(4 << 20))'", "memory"),
         ("n=0; while true; do n=$((n+1)); cat /dev/zero > outputs/$n; done", "disk"),
     ],
@@ -53,7 +55,7 @@ def test_limits_alone_still_hold(bare, tmp_path, program, stopped):
     limits = parse_limits("memory=256M,cpus=1,seconds=2,disk=16M")
     assert attempt(bare, tmp_path, program, limits).outcome.stopped == stopped
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [command for command in commands if b"86395.5" in command]
+    assert not [command for command in commands if MARK.encode() in command]
 
 
 def test_no_submission_runs_in_the_open_unless_told_to(tmp_path, monkeypatch):

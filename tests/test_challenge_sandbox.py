@@ -12,6 +12,7 @@ from voxtrace.bench.challenge.limits import parse_limits
 from voxtrace.bench.challenge.sandbox import cgroups
 
 MB = 2**20
+MARK = f"86399.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command
 BRIEF = parse_limits("memory=256M,cpus=1,seconds=1,disk=16M,processes=24")
 
 
@@ -53,9 +54,13 @@ def test_the_time_is_that_of_the_whole_program(own, tmp_path):
 
 
 def test_memory_is_the_largest_of_all_processes_together(own, tmp_path):
-    """Two processes of 60 MB each at one time: more than either."""
-    one = "python3 -c 'import time; x = bytearray(60 << 20); time.sleep(0.5)'"
-    tried = attempt(own, tmp_path, f"{one} & {one}; wait")
+    """Two processes of 60 MB each, which wait for one another: more than either."""
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "meet.py").write_text(
+        "import os, sys, time\nx = bytearray(60 << 20)\nopen('/tmp/' + sys.argv[1], 'w')\n"
+        "while len(os.listdir('/tmp')) < 2: time.sleep(0.01)\ntime.sleep(0.2)"
+    )
+    tried = attempt(own, tmp_path, "python3 meet.py a & python3 meet.py b; wait")
     assert tried.outcome.peak_memory is not None
     assert 120 * MB < tried.outcome.peak_memory < 200 * MB
 
@@ -66,27 +71,27 @@ def test_its_exit_code_and_signal_are_told(own, tmp_path):
 
 
 def test_one_that_ignores_sigterm_is_killed_at_the_limit_with_its_children(sandbox, tmp_path):
-    program = "trap '' TERM INT HUP\nsetsid sleep 86399.25 &\nwhile true; do sleep 86399.25; done"
+    program = f"trap '' TERM INT HUP\nsetsid sleep {MARK} &\nwhile true; do sleep {MARK}; done"
     tried = attempt(sandbox, tmp_path, program, BRIEF)
     assert tried.outcome.stopped == "seconds"
     assert 1 <= tried.outcome.seconds < 5
-    assert not living("86399.25")
+    assert not living(MARK)
 
 
 def test_what_it_leaves_running_ends_with_it(own, tmp_path):
-    tried = attempt(own, tmp_path, "setsid sleep 86398.75 &\nexit 0")
+    tried = attempt(own, tmp_path, f"setsid sleep {MARK} &\nexit 0")
     assert (tried.outcome.exit_code, tried.outcome.stopped) == (0, "")
     assert tried.outcome.seconds < 5
-    assert not living("86398.75")
+    assert not living(MARK)
 
 
 def test_a_fork_bomb_is_bounded_and_ends(own, tmp_path):
     """Not in bubblewrap: run by root it leaves the number to a control group, which takes long to get its turn."""
     bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
-    tried = attempt(own, tmp_path, f"exec python3 -c '{bomb}' 86397.5", BRIEF)
+    tried = attempt(own, tmp_path, f"exec python3 -c '{bomb}' {MARK}", BRIEF)
     assert tried.outcome.stopped == "seconds"
     assert tried.outcome.most_threads == BRIEF.processes
-    assert not living("86397.5")
+    assert not living(MARK)
 
 
 def test_memory_beyond_the_limit_ends_it(sandbox, tmp_path):
@@ -227,6 +232,12 @@ def test_processors_are_as_many_as_allowed(own, tmp_path):
     assert attempt(own, tmp_path, "nproc").printed.split() == ["1"]
 
 
+def test_processor_time_is_bounded_by_all_that_it_may_use(own, tmp_path):
+    everything = parse_limits("memory=256M,seconds=100")
+    assert attempt(own, tmp_path, "ulimit -t", everything).printed.split() == [str(100 * (os.cpu_count() or 1) + 5)]
+    assert attempt(own, tmp_path, "ulimit -t", SMALL).printed.split() == ["25"]
+
+
 def test_groups_are_removed(own, tmp_path):
     if not any(cgroups.available().values()):
         pytest.skip("no control group can be made here")
@@ -237,19 +248,23 @@ def test_groups_are_removed(own, tmp_path):
 def test_the_one_who_runs_it_may_be_killed_and_nothing_goes_on(own, tmp_path):
     """The launcher dies with the runner, the sandbox with the launcher."""
     attempt(own, tmp_path, "true")
-    (tmp_path / "submission" / "predict").write_text("#!/bin/sh\nexec sleep 86396.5\n")
+    (tmp_path / "submission" / "predict").write_text(f"#!/bin/sh\nexec sleep {MARK}\n")
     runner = os.fork()
     if runner == 0:
         try:
             own.run(_order(tmp_path))
         finally:
             os._exit(0)
-    _wait_until(lambda: living("86396.5"))
+    _wait_until(lambda: living(MARK))
     os.kill(runner, 9)
     os.waitpid(runner, 0)
-    _wait_until(lambda: not living("86396.5"))
-    attempt(own, tmp_path, "true")
-    assert not list(Path("/sys/fs/cgroup").rglob(f"voxtrace-{runner}-*")), "the next run clears the group it left"
+    _wait_until(lambda: not living(MARK))
+
+    def cleared_by_the_next_run() -> bool:
+        attempt(own, tmp_path, "true")
+        return not list(Path("/sys/fs/cgroup").rglob(f"voxtrace-{runner}-*"))
+
+    _wait_until(cleared_by_the_next_run)
 
 
 def _order(folder: Path):

@@ -49,25 +49,27 @@ def reproduction_lines(found: Reproduction) -> Iterator[str]:
 
 def boost_lines(found: Boost) -> Iterator[str]:
     """The changes over all cases, then by modality."""
-    yield f"{'':12}{'before':>8}{'after':>8}{'change':>9}   95 % interval       better  equal  worse   p gain  p loss"
+    width = max([len(name) for name in found.by_modality], default=0) + 4
+    head = f"{'before':>8}{'after':>8}{'change':>9}   95 % interval       better  equal  worse   p gain  p loss"
+    yield f"{'':{width}}{head}"
     for change in found.changes:
-        yield _change_line(change.metric.upper(), change)
+        yield _change_line(change.metric.upper(), change, width)
     if found.speed_up is not None:
         yield f"time: {found.speed_up:.2f} times as fast"
     for name, changes in found.by_modality.items():
         for change in changes:
-            yield _change_line(f"{name} {change.metric.upper()}", change)
+            yield _change_line(f"{name} {change.metric.upper()}", change, width)
     for word, cases in (("fails no longer", found.mended), ("fails now", found.broken)):
         yield from (f"{word}: {case}" for case in cases)
     yield from (f"note: {text}" for text in found.notes)
 
 
-def _change_line(name: str, change: Change) -> str:
+def _change_line(name: str, change: Change, width: int) -> str:
     mean = change.mean
     counts = f"{change.better:>8}{change.equal:>7}{change.worse:>7}"
     interval = f"{mean.low:+.4f} to {mean.high:+.4f}"
     tests = f"{change.p_gain:>9.3g}{change.p_loss:>8.3g}"
-    return f"{name:12}{change.before:>8.4f}{change.after:>8.4f}{mean.mean:>+9.4f}   {interval:18}{counts}{tests}"
+    return f"{name:{width}}{change.before:>8.4f}{change.after:>8.4f}{mean.mean:>+9.4f}   {interval:18}{counts}{tests}"
 
 
 def _number(name: str, value: float | None) -> str:

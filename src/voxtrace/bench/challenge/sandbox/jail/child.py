@@ -124,13 +124,14 @@ def _set_limits(limits: dict[str, Any]) -> None:
     """
     if limits["cpus"]:
         os.sched_setaffinity(0, limits["cpus"])
+    processors = len(limits["cpus"]) or os.cpu_count() or 1
     for which, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_DATA, 2 * limits["memory"]),
         (resource.RLIMIT_FSIZE, limits["disk"]),
         (resource.RLIMIT_NOFILE, limits["open_files"]),
         (resource.RLIMIT_NPROC, limits["processes"]),
-        (resource.RLIMIT_CPU, int(limits["seconds"] * max(1, len(limits["cpus"]))) + 5),
+        (resource.RLIMIT_CPU, int(limits["seconds"] * processors) + 5),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_MEMLOCK, 1 << 20),
     ):
