@@ -42,10 +42,10 @@ def engine(monkeypatch):
 
 def test_a_known_z_range_hides_the_other_slices_and_keeps_the_window(engine):
     scan = phantom(SHAPE, modality="MR")  # percentiles: those of six slices would differ
-    whole = Net("fake").open(CASE, scan)(question())
+    whole = Net("voxtrace-small").open(CASE, scan)(question())
     seen = engine.encoded
     assert seen > 6
-    ranged = Net("fake").open(CASE, scan)(question(z_range=True))
+    ranged = Net("voxtrace-small").open(CASE, scan)(question(z_range=True))
     assert engine.encoded - seen == 6
     assert np.array_equal(ranged[4:10], whole[4:10])
     assert not ranged[:4].any()
@@ -53,7 +53,7 @@ def test_a_known_z_range_hides_the_other_slices_and_keeps_the_window(engine):
 
 
 def test_objects_of_a_case_share_the_frames_that_were_encoded(engine):
-    find = Net("fake").open(CASE, phantom(SHAPE))
+    find = Net("voxtrace-small").open(CASE, phantom(SHAPE))
     first = find(question())
     encoded = engine.encoded
     assert np.array_equal(find(question()), first)
@@ -61,7 +61,7 @@ def test_objects_of_a_case_share_the_frames_that_were_encoded(engine):
 
 
 def test_an_object_that_broke_leaves_nothing_behind(engine, monkeypatch):
-    find = Net("fake").open(CASE, phantom(SHAPE))
+    find = Net("voxtrace-small").open(CASE, phantom(SHAPE))
     right = find(question())
 
     def broken(*_):

@@ -69,3 +69,13 @@ def test_a_net_without_memory_is_measured_on_pictures(voxtrace, tmp_path, monkey
     words = ("--prompt", "box", "mask", "oneprompt")
     assert voxtrace("evaluate", "--data", manifest, "--out", tmp_path / "out", *words).code == 0
     assert {(row.kind, row.prompt) for row in read_results(tmp_path / "out")} == {("image", "box")}
+
+
+def test_a_method_that_understands_no_prompt_is_named(voxtrace, tmp_path):
+    words = ("evaluate", "--data", write_cases(tmp_path / "data"))
+    ran = voxtrace(*words, "--model", "carried", "ellipse", "--out", tmp_path / "out")
+    assert ran.code == 0
+    assert "carried was not asked" in ran.out
+    ran = voxtrace(*words, "--model", "carried", "--prompt", "click", "--out", tmp_path / "none")
+    assert ran.code == 2
+    assert "carried cannot be asked by click" in ran.err

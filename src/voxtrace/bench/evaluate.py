@@ -18,7 +18,7 @@ from voxtrace.bench.methods import Method
 from voxtrace.bench.oneprompt import of_set, sets_of
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.record import Record
-from voxtrace.errors import OutputError
+from voxtrace.errors import ModelError, OutputError
 from voxtrace.eval.journal import Journal
 from voxtrace.eval.results import Row, failed, write_results
 from voxtrace.eval.summary import summaries, summary
@@ -30,10 +30,12 @@ Tell = Callable[[Row, int, int], None]  # a row that was just made; pieces of wo
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """rows: of the whole plan, those of earlier runs included. kept: how many of them were there already."""
+    """rows: of the whole plan, those of earlier runs included. kept: how many of them were there already.
+    unasked: methods that understand none of the prompts, or cannot work on any of the cases."""
 
     rows: list[Row]
     kept: int
+    unasked: tuple[str, ...] = ()
 
     @property
     def failed(self) -> list[Row]:
@@ -46,7 +48,8 @@ def evaluate(
 ) -> Outcome:
     """Measure what the plan names and write results, summaries and lock into the folder `out`.
 
-    Raises InputError if `out` was begun with other settings, and the errors of `Plan` before anything is measured.
+    Raises InputError if `out` was begun with other settings, the errors of `Plan` before anything is measured, and
+    ModelError if nothing could be asked.
     """
     cases, methods = plan.cases(), plan.methods()
     settled = settings(plan.settings(), cases, methods)
@@ -60,11 +63,14 @@ def evaluate(
             if tell:
                 tell(row, begun, len(work))
     rows = ordered(record.rows, plan, cases, methods)
+    if not rows:
+        names, prompts = ", ".join(method.name for method in methods), ", ".join(str(way) for way in plan.ways())
+        raise ModelError(f"{names} cannot be asked by {prompts} about these cases: there is nothing to measure")
     write_results(out, rows)
     write_json(out / SUMMARIES, summaries(rows, seed=plan.seed))
-    if rows:
-        write_json(out / SUMMARY, summary([r for r in rows if r.contender == rows[0].contender], seed=plan.seed))
-    return Outcome(rows, kept)
+    write_json(out / SUMMARY, summary([r for r in rows if r.contender == rows[0].contender], seed=plan.seed))
+    asked = {row.model for row in rows}
+    return Outcome(rows, kept, tuple(method.name for method in methods if method.name not in asked))
 
 
 def make_folder(out: Path) -> None:

@@ -27,6 +27,7 @@ def settings(plan: Mapping[str, Any], cases: Sequence[Case], methods: Sequence[M
     """All that decides the rows: a run is gone on with only if none of it changed."""
     return {
         **plan,
+        "models": [method.name for method in methods],
         "voxtrace": voxtrace.__version__,
         "versions": versions(),
         "weights": {method.name: known for method in methods if (known := method.weights())},

@@ -55,15 +55,20 @@ class Method(Protocol):
 class Net:
     """A model by registered name or weights file, through a session of the scan's kind."""
 
-    name: str
+    model: str
     device: str = "auto"
     image_size: int | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Its registered name, or the file's without place and ending: results hold no path of this machine."""
+        return self._located.name
 
     @cached_property
     def engine(self) -> Engine:
         """Loaded when first asked for. Raises ModelError for unknown names, CheckpointError for files that do not
         fit."""
-        return engines.open_engine(self.name, self.device, self.image_size)
+        return engines.open_engine(self.model, self.device, self.image_size)
 
     @property
     def kinds(self) -> Collection[str]:
@@ -76,8 +81,12 @@ class Net:
 
     def weights(self) -> dict[str, str | int]:
         """The hash of its file, and what the file is run as."""
-        located = checkpoints.resolve(self.name, self.image_size)
+        located = self._located
         return {"sha256": sha256_of(located.path), "net": located.config, "image_size": located.image_size}
+
+    @cached_property
+    def _located(self) -> checkpoints.Located:
+        return checkpoints.resolve(self.model, self.image_size)
 
     def open(self, case: Case, scan: Scan) -> Find:
         """One session for all objects: a frame is encoded once, for the first of them."""

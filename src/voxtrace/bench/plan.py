@@ -89,7 +89,11 @@ class Plan:
             if not folder.is_dir():
                 raise CaseMissingError(f"there is no folder of predictions at {folder}")
             return [Predictions(folder)]
-        return [self._method(name) for name in self.models]
+        methods = [self._method(name) for name in self.models]
+        names = [method.name for method in methods]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ModelError(f"two models are called {twice[0]}; results could not tell them apart: rename a file")
+        return methods
 
     def _method(self, name: str) -> Method:
         if name in SIMPLE:

@@ -100,6 +100,8 @@ def report(outcome: Outcome, options: CaseOptions) -> None:
         say(f"{one['model']}, {one['prompt']}{told}")
         for kind, figures in {"overall": one["overall"], **one["by_kind"]}.items():
             say(f"  {kind:8} DSC {figure(figures['dsc'])}  NSD {figure(figures['nsd'])}  n {figures['dsc']['n']}")
+    for name in outcome.unasked:
+        say(f"{name} was not asked: it understands none of these prompts, or cannot work on these kinds of cases")
     for row in outcome.failed:
         say(f"failed  {row.case} object {row.object} ({row.model}, {row.prompt}): {row.error}")
     kept, lost_rows = outcome.kept, len(outcome.failed)
