@@ -11,6 +11,7 @@ from command_line import CommandLine
 from fake_engine import FakeEngine
 from labelled import BLOCKS, write_cases
 from voxtrace import engines
+from voxtrace.errors import CheckpointError
 from voxtrace.eval.results import read_results
 
 
@@ -169,6 +170,27 @@ def test_a_case_that_cannot_be_read_is_one_failed_row(voxtrace, manifest, tmp_pa
     assert list(rows) == [("pictures/0", 1), ("pictures/0", 2), ("pictures/1", 0)]
     mean = json.loads((tmp_path / "out" / "summary.json").read_text())["overall"]["dsc"]["mean"]
     assert mean == pytest.approx((rows["pictures/0", 1].dsc + rows["pictures/0", 2].dsc) / 4, abs=1e-6)
+
+
+def test_a_case_whose_file_is_gone_fails_and_the_others_are_measured(voxtrace, manifest, tmp_path):
+    (manifest.parent / "ct.nii.gz").unlink()
+    ran = voxtrace("evaluate", "--data", manifest, "--out", tmp_path / "out")
+    assert ran.code == 3
+    assert "failed  scans/ct object 0" in ran.out
+    assert "ct.nii.gz does not exist" in ran.out
+    assert sum(row.status == "done" for row in by_case(tmp_path / "out").values()) == 5
+
+
+def test_weights_that_do_not_load_leave_no_folder(voxtrace, manifest, tmp_path, monkeypatch):
+    def damaged(*_):
+        raise CheckpointError("the file is cut off")
+
+    monkeypatch.setattr(engines, "open_engine", damaged)
+    for command in (("evaluate",), ("bench", "interactive")):
+        ran = voxtrace(*command, "--data", manifest, "--out", tmp_path / "out")
+        assert ran.code == 2
+        assert "cut off" in ran.err
+        assert not (tmp_path / "out").exists()
 
 
 def test_cases_are_chosen_by_set_kind_and_number(voxtrace, manifest, tmp_path):

@@ -53,6 +53,7 @@ def evaluate(
     """
     cases, methods = plan.cases(), plan.methods()
     settled = settings(plan.settings(), cases, methods)
+    _ = methods[0].kinds  # weights that do not load are told before a folder is begun
     make_folder(out)
     record = Record(Journal(out, settled))
     write_lock(out, lock(what, asdict(plan), settled, command))

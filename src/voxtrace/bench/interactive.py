@@ -43,6 +43,7 @@ def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Seq
     methods = [_net(method) for method in plan.methods()]
     cases = [case for case in plan.cases() if case.kind in KINDS]
     settled = settings(plan.settings(), cases, methods)
+    _ = methods[0].engine  # weights that do not load are told before a folder is begun
     make_folder(out)
     journal = Journal(out, {"what": WHAT, **settled})
     write_lock(out, lock(WHAT, asdict(plan), settled, command))
