@@ -46,7 +46,7 @@ def test_a_frame_is_followed_from_the_mask_and_the_picture_of_the_one_before(eng
     first, second, third = engine.encode(frames(3))
     (start,) = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25)]), 0, prompted=True)
     (between,) = engine.remember(second, engine.begin(second, [box(8, 8, 33, 27)]), 1, prompted=False)
-    recalled = Recalled(((start, 0), (between, 1)), ((start, 2), (between, 1)), 15)
+    recalled = Recalled(((start, 0), (between, 1)), ((start, 2), (between, 1)), 15, ((between, 1.0),))
     found = engine.follow(third, [recalled])
 
     net = engine.model
@@ -69,7 +69,10 @@ def test_objects_with_and_without_a_frame_before_do_not_disturb_each_other(engin
     first, second, third = engine.encode(frames(3))
     one, other = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25), box(20, 2, 50, 30)]), 0, prompted=True)
     (later,) = engine.remember(second, engine.begin(second, [box(1, 1, 20, 20)]), 1, prompted=True)
-    recalls = [Recalled(((e, 0),), ((e, time),), 15) for e, time in ((one, 2), (later, 1), (other, 2))]
+    recalls = [
+        Recalled(((e, 0),), ((e, time),), 15, ((e, 1.0),) if time == 1 else ())
+        for e, time in ((one, 2), (later, 1), (other, 2))
+    ]
     together = engine.follow(third, recalls).logits
     for index, recalled in enumerate(recalls):
         assert np.allclose(together[index], engine.follow(third, [recalled]).logits[0], atol=1e-4)

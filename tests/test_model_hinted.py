@@ -161,7 +161,7 @@ def test_following_looks_at_the_mask_and_at_the_image_before_and_at_the_memories
         (memory, before._replace(logits=before.logits.flip(-1))),
         (memory, before._replace(image=before.image.flip(-1))),
         (memory._replace(tokens=memory.tokens.flip(-1)), before),
-        (memory, None),
+        (memory,),
     ]
     drawn = net.follow(frame, memory, before).logits
     assert all((drawn - net.follow(frame, *other).logits).abs().max() > 0.01 for other in others)

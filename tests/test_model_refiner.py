@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtrace.model.refiner import Refiner, force, prototype
+from voxtrace.model.refiner import Refiner, force, mirrored, prototype
 from voxtrace.model.sketch import SURE, sketch
 
 pytestmark = pytest.mark.torch
@@ -193,3 +193,14 @@ def test_clicks_are_drawn_over_a_known_mask_and_its_box_is_not() -> None:
 def test_padding_points_draw_nothing() -> None:
     points = torch.tensor([[[9.0, 9.0], [20.0, 20.0]]])
     assert (sketch(points, torch.tensor([[-1, -1]]), image_size=32, size=32) == 0).all()
+
+
+def test_mirrored_answers_turn_with_the_picture(refiner: Refiner) -> None:
+    image, hint, shown = randn(2, 3, 32, 32), randn(2, 1, 32, 32, seed=1), randn(2, 3, 32, 32, seed=2)
+    draw = mirrored(refiner)
+    change, presence = draw(image, hint, shown)
+    flipped, same = draw(image.flip(3), hint.flip(3), shown.flip(3))
+    assert torch.allclose(flipped.flip(3), change, atol=1e-5)
+    assert torch.allclose(same, presence, atol=1e-5)
+    plain = refiner(image, hint, shown)[0]
+    assert not torch.allclose(plain, change, atol=1e-3), "one look alone depends on the side"

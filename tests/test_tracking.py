@@ -256,3 +256,37 @@ def test_a_mask_far_smaller_or_larger_than_where_it_was_marked_is_not_the_object
 
     assert rule.absent(logits, 8.0, marked) is absent
     assert rule.absent(logits, -1.0, marked), "the net's own word comes first"
+
+
+def shown(engine):
+    """What each followed frame's nets were shown: (frame, weight) of the earlier ones."""
+    return [[(entry.frame, round(weight, 3)) for entry, weight in recalled.shown] for recalled in engine.recalled]
+
+
+def test_the_last_frames_and_the_marked_one_are_shown_by_weight():
+    features = FeatureCache(engine := FakeEngine(), scan((0, 9)))
+    list(propagate(features, [walk_from(features, 4)], Fifo()))
+    assert shown(engine) == [
+        [(4, 1.0)],
+        [(5, 1.0), (4, 0.5)],
+        [(6, 1.0), (5, 0.5), (4, 0.81)],
+        [(7, 1.0), (6, 0.5), (4, 0.729)],
+    ]
+
+
+def test_in_a_set_without_order_no_frame_is_earlier():
+    features = FeatureCache(engine := FakeEngine(), scan((0, 4), shape=(4, 20, 24)))
+    marked = begin(features, 1, Whole(), {0: truth(0)})
+    list(propagate(features, [Walk(0, marked, Course(1, 0, range(4), EDGE))], SelfSorting()))
+    assert shown(engine) == [[], [], []]
+
+
+def test_frames_seen_through_another_window_are_not_shown():
+    frames = [np.zeros((40, 90, 3), np.uint8) for _ in range(3)]
+    for frame, x in zip(frames, (6, 14, 28), strict=True):
+        frame[10:18, x : x + 15] = 100
+    features = FeatureCache(engine := FakeEngine(), frames)
+    list(propagate(features, [moving_walk(features, frames[0])], Fifo()))
+    views = {recalled.shown[0][0].mask.shape for recalled in engine.recalled}
+    assert [frame for frame, _ in shown(engine)[-1]][0] == 1
+    assert views == {(32, 32)}

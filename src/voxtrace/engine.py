@@ -98,12 +98,15 @@ class Recalled:
 
     memories: time 0 is a prompted frame, 1..6 a frame that many steps ago, None one without a place in time.
     pointers: time is the signed distance in frames along the walk (prompted frames ahead are negative).
+    shown: (entry, weight), the latest first: earlier frames whose masks and pictures a net may look at as they are, all
+    seen through the same window as the frame that is followed. SAM 2's own nets have no use for them.
     pointer_span: the longest look back that was possible, min(number of frames, 16) - 1; SAM 2 measures time in it.
     """
 
     memories: tuple[tuple[Entry, int | None], ...] = ()
     pointers: tuple[tuple[Entry, int], ...] = ()
     pointer_span: int = 15
+    shown: tuple[tuple[Entry, float], ...] = ()
 
 
 class Engine(Protocol):

@@ -19,6 +19,8 @@ from voxtrace.memory import Bank, MemoryPolicy
 from voxtrace.prompts import FramePrompt
 from voxtrace.view import View, Whole, moved
 
+SHOWN_BEFORE = (1.0, 0.5)  # how much the last frame counts, and the one before it
+SHOWN_MARKED = 0.9  # how much a marked frame counts, to the power of its distance beyond 1
 LOOKS = 4  # at one frame: the first, and three more through other windows while the mask touches the border
 
 
@@ -125,7 +127,7 @@ def _follow(
     features: FeatureCache, frame: int, view: View, together: list[_Going], memory: MemoryPolicy, last_look: bool
 ) -> Iterator[Tracked | Stop]:
     seen = features(view, frame, ahead=_next(frame, together[0].walk, features.engine.batch))
-    recalled = [memory.recall(g.bank, frame, g.walk.course.step, seen) for g in together]
+    recalled = [replace(memory.recall(g.bank, frame, g.walk.course.step, seen), shown=g.shown(frame)) for g in together]
     decoded = features.engine.follow(seen, recalled)
     entries = features.engine.remember(seen, decoded, frame, prompted=False)
     shape = features.shapes[frame]
@@ -144,15 +146,15 @@ def _follow(
 class _Going:
     """A walk under way.
 
-    before: the frame dealt with last. marked_pixels: the object's size where it was marked last. absent: frames without
-    the object, held back until it returns or the walk stops. last: the last frame with it.
+    anchor: the frame where the object was marked last. latest: the frames dealt with last, newest first.
+    absent: frames without the object, held back until it returns or the walk stops. last: the last frame with it.
     """
 
     walk: Walk
     bank: Bank
-    before: Tracked
+    anchor: Tracked
+    latest: tuple[Tracked, ...]
     view: View
-    marked_pixels: int
     last: int
     absent: list[Tracked] = field(default_factory=list)
     looks_again: bool = False
@@ -163,7 +165,7 @@ class _Going:
         """Every walk of an object knows all frames on which it was marked, also those ahead."""
         bank = Bank(tuple(t.entry for t in walk.marked if t.entry is not None), num_frames=num_frames)
         near = min(walk.marked, key=lambda t: abs(t.frame - walk.course.start))
-        return cls(walk, bank, near, near.view, _pixels(near), walk.course.start)
+        return cls(walk, bank, near, (near,), near.view, walk.course.start)
 
     def wants(self, frame: int) -> bool:
         """Whether the walk follows its object on this frame; a marked one is passed over."""
@@ -171,26 +173,41 @@ class _Going:
             return False
         for marked in self.walk.marked:
             if marked.frame == frame:
-                self.before, self.view, self.marked_pixels = marked, marked.view, _pixels(marked)
+                self.anchor, self.latest, self.view = marked, (marked,), marked.view
                 return False
         return True
 
+    def shown(self, frame: int) -> tuple[tuple[Entry, float], ...]:
+        """Earlier frames that were seen through this window, with weights; none in a set without order."""
+        if not self.walk.course.step:
+            return ()
+        near = [(t, weight) for t, weight in zip(self.latest, SHOWN_BEFORE, strict=False)]
+        if self.anchor not in self.latest:
+            near.append((self.anchor, SHOWN_MARKED ** (abs(frame - self.anchor.frame) - 1)))
+        return tuple((t.entry, weight) for t, weight in near if t.entry is not None and t.view == self.view)
+
     def move(self, features: FeatureCache, view: View) -> None:
-        """Look through another window from now on, and remember the frame before as seen through that one."""
+        """Look through another window from now on, and remember the last and the marked frame as seen through it."""
         self.view = view
-        mask = self.before.logits > 0
-        if self.before.entry is None or not mask.any():
-            return
-        marked = any(self.before is t for t in self.walk.marked)
-        seen = features(view, self.before.frame)
-        decoded = features.engine.begin(seen, [view.move(FramePrompt(mask=mask))])
-        (entry,) = features.engine.remember(seen, decoded, self.before.frame, prompted=marked)
+        moved = self._seen_again(features, self.latest[0])
+        self.anchor = moved if self.anchor is self.latest[0] else self._seen_again(features, self.anchor)
+        self.latest = (moved,)
+
+    def _seen_again(self, features: FeatureCache, tracked: Tracked) -> Tracked:
+        """The same frame through the window that holds now; unchanged where its mask is not in there."""
+        extent = FramePrompt(mask=tracked.logits > 0).extent_xy()
+        if tracked.entry is None or extent is None or not self.view.holds(extent):
+            return tracked
+        seen = features(self.view, tracked.frame)
+        decoded = features.engine.begin(seen, [self.view.move(FramePrompt(mask=tracked.logits > 0))])
+        (entry,) = features.engine.remember(seen, decoded, tracked.frame, prompted=tracked.entry.prompted)
         self.bank = self.bank.with_other_view(entry)
+        return replace(tracked, entry=entry, view=self.view)
 
     def judge(self, tracked: Tracked) -> Iterator[Tracked | Stop]:
         """Pass a frame on, hold it back, or end the walk."""
-        walk, self.before = self.walk, tracked
-        if walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score, self.marked_pixels):
+        walk, self.latest = self.walk, (tracked, *self.latest)[: len(SHOWN_BEFORE)]
+        if walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score, _pixels(self.anchor)):
             self.absent.append(tracked)
             if len(self.absent) >= walk.stop.patience:
                 yield from self._empty()

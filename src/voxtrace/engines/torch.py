@@ -162,7 +162,7 @@ class TorchEngine:
             for i, (_, time) in enumerate(first.pointers)
         ]
         memory: Memory = self.model.recall(memories, pointers, first.pointer_span)
-        return self.model.follow(features.encoded, memory, _shown(recalled))
+        return self.model.follow(features.encoded, memory, *_shown(recalled))
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
@@ -179,13 +179,16 @@ class TorchEngine:
         ]
 
 
-def _shown(recalled: Sequence[Recalled]) -> Shown | None:
-    """The frame before with its masks, for nets that look at it; all objects have one or none has."""
-    before = [_own(entry) for r in recalled for entry, time in r.pointers if time == 1]
-    images = [entry.features.encoded.image for entry in before]
-    if not before or images[0] is None:
-        return None
-    return Shown(torch.cat([entry.logits for entry in before]), torch.cat([i for i in images if i is not None]))
+def _shown(recalled: Sequence[Recalled]) -> list[Shown]:
+    """Earlier frames with their masks, for nets that look at them; all objects have equally many."""
+    shown = []
+    for index, (_, weight) in enumerate(recalled[0].shown):
+        entries = [_own(r.shown[index][0]) for r in recalled]
+        images = [entry.features.encoded.image for entry in entries]
+        if images[0] is not None:
+            logits = torch.cat([entry.logits for entry in entries])
+            shown.append(Shown(logits, torch.cat([i for i in images if i is not None]), weight))
+    return shown
 
 
 def pick_device(name: str) -> torch.device:
@@ -222,7 +225,8 @@ def _prompt_layout(prompt: FramePrompt) -> Hashable:
 
 
 def _memory_layout(recalled: Recalled) -> Hashable:
-    return tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers), recalled.pointer_span
+    times = tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers)
+    return *times, recalled.pointer_span, tuple(weight for _, weight in recalled.shown)
 
 
 def _own(entry: Entry) -> TorchEntry:

@@ -117,6 +117,7 @@ class Sam2Config:
     version_2_1: the three tensors that 2.1 has and 2.0 lacks (time of pointers, no-object map).
     hinted: a mask is shown to the net, a drawing of the prompt on a marked frame and the mask of the frame before on a
     followed one, and a refiner draws its change. SAM 2 does neither; a net with little data learns much sooner so.
+    mirrored: the refiner's answer is the mean over a picture's four mirror images.
     standardised: every image is brought to mean 0 and deviation 1 first: scans come dark, bright and flat.
     zoom: window side / prompt side that the net was trained to see; None: the whole frame.
     """
@@ -137,6 +138,7 @@ class Sam2Config:
     multimask_following: bool = True
     stable: bool = True
     hinted: bool = False
+    mirrored: bool = False
     standardised: bool = False
     zoom: float | None = None
 
@@ -197,6 +199,7 @@ CONFIGS["voxtrace-small"] = Sam2Config(
     multimask_following=False,
     stable=False,
     hinted=True,
+    mirrored=True,
     standardised=True,
     zoom=1.5,
 )

@@ -12,6 +12,7 @@ TEMPERATURE = 10_000.0
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept may be wanted for training later
 def _sine_map(dim: int, height: int, width: int, device: torch.device) -> Tensor:
     half = dim // 2
     divisors = TEMPERATURE ** (2 * (torch.arange(half, device=device) // 2) / half)
@@ -64,6 +65,7 @@ class PositionEmbeddingRandom(nn.Module):
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept may be wanted for training later
 def rotary_table(dim: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines (height * width, dim / 2): the first half of the angles follows x, the second y."""
     frequencies = TEMPERATURE ** -(torch.arange(0, dim, 4, device=device)[: dim // 4] / dim)

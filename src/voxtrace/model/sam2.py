@@ -26,12 +26,13 @@ from voxtrace.model.neck import ImageEncoder
 from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absent, pointer_tokens
 from voxtrace.model.position import sine_map
 from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
-from voxtrace.model.refiner import Refiner
+from voxtrace.model.refiner import Refiner, mirrored
 from voxtrace.model.sketch import sketch
 from voxtrace.model.two_way import TwoWayTransformer
 
 NO_OBJECT_LOGIT = -1024.0
 MASK_SCALE, MASK_BIAS = 20.0, -10.0  # a certain mask as logits; and how probabilities are stretched for the memory
+SHARPENING = 2.0  # of masks that a hinted net drew itself, before it is shown them again
 NUM_MEMORIES = 7
 POINTER_SPAN = 15
 
@@ -69,10 +70,12 @@ class Heads(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a hinted net is shown of the frame before: N masks' logits (N, 1, S, S) and its image (1 or N, 3, S, S)."""
+    """What a hinted net is shown of an earlier frame: N masks' logits (N, 1, S, S), its image (1 or N, 3, S, S), and
+    how much what it says counts beside what other frames say."""
 
     logits: Tensor
     image: Tensor
+    weight: float = 1.0
 
 
 class Memory(NamedTuple):
@@ -154,7 +157,7 @@ class Sam2(nn.Module):
             masks = sketch(points_xy, labels, self.config.image_size, self.hint_size, masks)
         candidates = self._candidates(self._without_memory(encoded), encoded, points_xy, labels, masks)
         if encoded.image is not None and masks is not None:
-            candidates = self._refined(candidates, encoded.image, Shown(masks, encoded.image), None)
+            candidates = self._refined(candidates, encoded.image, [Shown(masks, encoded.image)], None)
         return self._chosen(candidates, ambiguous)
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
@@ -174,10 +177,10 @@ class Sam2(nn.Module):
         pointer = hide_absent(heads.pointer, score, self.no_obj_ptr)
         return Heads(logits, torch.ones_like(heads.iou), pointer, score, None)
 
-    def follow(self, encoded: Encoded, memory: Memory, before: Shown | None = None) -> Heads:
+    def follow(self, encoded: Encoded, memory: Memory, *shown: Shown) -> Heads:
         """Decode N objects from what is remembered of them.
 
-        before: the frame before and its masks, if there is one; only nets with `config.hinted` look at it.
+        shown: earlier frames with their masks, the latest first; only nets with `config.hinted` look at them.
         """
         count = len(memory.tokens)
         embedding = encoded.embedding.expand(count, -1, -1, -1)
@@ -188,11 +191,18 @@ class Sam2(nn.Module):
             return self._chosen(
                 self._candidates(conditioned, encoded, *_no_points(embedding), None), self.config.multimask_following
             )
-        before = before or Shown(embedding.new_zeros(count, 1, *encoded.image.shape[-2:]), encoded.image)
-        before = Shown(before.logits.clamp(MASK_BIAS, -MASK_BIAS), before.image)
-        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), before.logits)
-        candidates = self._refined(candidates, encoded.image, before, conditioned)
+        shown = self.hints(shown, encoded.image, count)
+        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), shown[0].logits)
+        candidates = self._refined(candidates, encoded.image, shown, conditioned)
         return self._chosen(candidates, self.config.multimask_following)
+
+    def hints(self, shown: Sequence[Shown], image: Tensor, count: int) -> tuple[Shown, ...]:
+        """Masks of earlier frames as the refiner wants them: certain in at most MASK_SCALE / 2 and, once trained, twice
+        as sharp as they were drawn, or borders would soften from frame to frame. Nothing known where there are none."""
+        if not shown:
+            return (Shown(image.new_zeros(count, 1, *image.shape[-2:]), image),)
+        sharp = 1.0 if self.training else SHARPENING
+        return tuple(s._replace(logits=(sharp * s.logits).clamp(MASK_BIAS, -MASK_BIAS)) for s in shown)
 
     def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
         """N objects' memories of one frame: maps (N, memory_dim, h, w), or tokens (N, 512, memory_dim) in EdgeTAM.
@@ -249,12 +259,21 @@ class Sam2(nn.Module):
         position = self.sam_prompt_encoder.position()
         return self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
 
-    def _refined(self, candidates: Masks, image: Tensor, before: Shown, conditioned: Tensor | None) -> Masks:
-        """Hinted nets: what is decoded is the change of the mask shown, mostly the refiner's, in full resolution."""
-        change, presence = self.refiner(image, before.logits, before.image, conditioned)
-        coarse = resize(candidates.logits, image.shape[-1])
-        logits = self.hint_scale * before.logits + change + self.decoder_scale * coarse
+    def _refined(self, candidates: Masks, image: Tensor, shown: Sequence[Shown], conditioned: Tensor | None) -> Masks:
+        """Hinted nets: the masks are the refiner's in full resolution, with a share of the decoder's."""
+        logits, presence = self.redrawn(image, shown, conditioned)
+        logits = logits + self.decoder_scale * resize(candidates.logits, image.shape[-1])
         return candidates._replace(logits=logits, object_score=candidates.object_score + presence)
+
+    def redrawn(
+        self, image: Tensor, shown: Sequence[Shown], conditioned: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (N, 1, S, S) and presence (N, 1): the mean of what each frame shown says, by weight."""
+        draw = mirrored(self.refiner) if self.config.mirrored and not self.training else self.refiner
+        total = sum(s.weight for s in shown)
+        drawn = [(s.weight / total, s.logits, *draw(image, s.logits, s.image, conditioned)) for s in shown]
+        logits = sum(weight * (self.hint_scale * hint + change) for weight, hint, change, _ in drawn)
+        return logits, sum(weight * presence for weight, _, _, presence in drawn)  # type: ignore[return-value]
 
     def _chosen(self, candidates: Masks, ambiguous: bool) -> Heads:
         """One mask an object, and its pointer."""

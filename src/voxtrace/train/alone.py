@@ -6,7 +6,8 @@ time. Nothing is remembered here but the frame before.
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from voxtrace.model.mask_decoder import Masks
@@ -26,7 +27,7 @@ class RefinerAlone(Sam2):
         """As Sam2.begin, without the decoder."""
         assert encoded.image is not None
         drawn = sketch(points_xy, labels, self.config.image_size, self.hint_size, masks)
-        return self._drawn(encoded.image, Shown(drawn, encoded.image))
+        return self._drawn(encoded.image, (Shown(drawn, encoded.image),))
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
         """The mask itself; there is no pointer to make."""
@@ -34,12 +35,10 @@ class RefinerAlone(Sam2):
         score = sure.flatten(1).amax(1, keepdim=True)
         return Heads(sure, score[:, 0], sure.new_zeros(len(sure), 0), score, None)
 
-    def follow(self, encoded: Encoded, memory: Memory, before: Shown | None = None) -> Heads:
-        """As Sam2.follow, knowing only the frame before."""
+    def follow(self, encoded: Encoded, memory: Memory, *shown: Shown) -> Heads:
+        """As Sam2.follow, knowing only the frames shown; without any, nothing tells where the object is."""
         assert encoded.image is not None
-        if before is None:  # then nothing tells where the object is; Sam2's memories would
-            before = Shown(torch.zeros_like(encoded.image[:, :1]), encoded.image)
-        return self._drawn(encoded.image, Shown(before.logits.clamp(MASK_BIAS, -MASK_BIAS), before.image))
+        return self._drawn(encoded.image, self.hints(shown, encoded.image, len(memory.tokens)))
 
     def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
         """Nothing."""
@@ -49,9 +48,8 @@ class RefinerAlone(Sam2):
         """Nothing."""
         return Memory(memories[0][0], memories[0][0], 0)
 
-    def _drawn(self, image: Tensor, before: Shown) -> Heads:
-        change, presence = self.refiner(image, before.logits, before.image)
-        logits = self.hint_scale * before.logits + change
+    def _drawn(self, image: Tensor, shown: Sequence[Shown]) -> Heads:
+        logits, presence = self.redrawn(image, shown)
         iou = logits.new_ones(len(logits), 4)
         masks = Masks(logits.expand(-1, 4, -1, -1), iou, logits.new_zeros(len(logits), 4, 0), presence)
         return Heads(logits, iou[:, 0], masks.tokens[:, 0], presence, masks)

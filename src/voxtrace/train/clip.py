@@ -61,14 +61,14 @@ def clip_losses(
         )
         if time == 1 and not losses and rng.random() < mix.disturbed:
             logits = disturbed(truth[:, 0], rng)[:, None].float() * MASK_SCALE + MASK_BIAS
-        heads = net.follow(frames[time], recalled, _shown(frames[time - 1], logits, rng.random() < mix.hint))
+        heads = net.follow(frames[time], recalled, *_shown(frames[time - 1], logits, rng.random() < mix.hint))
         assert heads.candidates is not None
         losses.append(frame_loss(heads.candidates, truth[:, time], net.config.multimask_following, weights.followed()))
     return losses
 
 
-def _shown(frame: Encoded, logits: Tensor, chosen: bool) -> Shown | None:
-    return Shown(logits.detach(), frame.image) if chosen and frame.image is not None else None
+def _shown(frame: Encoded, logits: Tensor, chosen: bool) -> list[Shown]:
+    return [Shown(logits.detach(), frame.image)] if chosen and frame.image is not None else []
 
 
 def _forced(heads: Heads, truth: Tensor) -> tuple[Tensor, Tensor]:
