@@ -50,6 +50,7 @@ def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):
         ("exec python3 -c 'x = []\nwhile True: x.append(bytearray(4 << 20))'", "memory"),
         ("n=0; while true; do n=$((n+1)); cat /dev/zero > outputs/$n; done", "disk"),
     ],
+    ids=["clock", "memory", "disk"],  # the programs hold this process's number: workers would not agree on their names
 )
 def test_limits_alone_still_hold(bare, tmp_path, program, stopped):
     limits = parse_limits("memory=256M,cpus=1,seconds=2,disk=16M")
