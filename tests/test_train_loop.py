@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from voxtrace.errors import InputError
+from voxtrace.model.config import CONFIGS
+from voxtrace.model.sam2 import Sam2
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
@@ -61,3 +65,17 @@ def test_the_whole_net_starts_from_what_the_refiner_learned_alone(pictures, tmp_
     taught, start = torch.load(first, weights_only=True)["average"], torch.load(second, weights_only=True)["model"]
     assert taught.keys() == start.keys()
     assert all(torch.equal(value, start[name]) for name, value in taught.items())
+
+
+def test_a_training_goes_on_from_a_shipped_file(pictures, tmp_path):
+    net = Sam2(CONFIGS[RECIPE.model].at(RECIPE.image_size))
+    file = tmp_path / "shipped.safetensors"
+    save_file({name: weight.half().contiguous() for name, weight in net.state_dict().items()}, file)
+    state = train(replace(RECIPE, start=str(file), steps=0), pictures, tmp_path / "on")
+    begun = torch.load(state, weights_only=True)["model"]
+    assert all(torch.equal(begun[name], value.half().float()) for name, value in net.state_dict().items())
+
+
+def test_a_start_that_is_not_there_is_named(pictures, tmp_path):
+    with pytest.raises(InputError, match=r"no file .*lost\.pt to start from"):
+        train(replace(RECIPE, start=str(tmp_path / "lost.pt"), steps=0), pictures, tmp_path / "on")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from voxtrace.errors import InputError
 from voxtrace.manifest import read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
@@ -39,7 +41,7 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
     kind = {"refiner": RefinerAlone, "net": Sam2}[recipe.stage]
     net = kind(CONFIGS[recipe.model].at(recipe.image_size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        net.load_state_dict(torch.load(recipe.start, weights_only=True, map_location=device)["average"])
+        net.load_state_dict(_weights(Path(recipe.start), device))
     optimiser = adamw(net, recipe.rate, recipe.weight_decay)
     average = Average(net, recipe.average)
     step, trained_s = _resume(state_file, net, optimiser, average, device)
@@ -66,6 +68,16 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
                 _save(state_file, net, optimiser, average, step, trained_s)
     _save(state_file, net, optimiser, average, step, trained_s)
     return state_file
+
+
+def _weights(start: Path, device: torch.device) -> dict[str, Tensor]:
+    """The average of an earlier state, or a file that was shipped."""
+    if not start.is_file():
+        raise InputError(f"there is no file {start} to start from; the recipe's `start` names a state or weights file")
+    if start.suffix == ".safetensors":
+        return {name: weight.float() for name, weight in load_file(start, device=str(device)).items()}
+    average: dict[str, Tensor] = torch.load(start, weights_only=True, map_location=device)["average"]
+    return average
 
 
 def _step(

@@ -28,7 +28,8 @@ class Recipe:
     """Everything that decides a training's outcome, apart from the data.
 
     stage: "refiner" teaches the refiner by itself, "net" all of it.
-    image_size: side in pixels; a net may be trained small first and large later (`start` names the earlier state).
+    image_size: side in pixels; a net may be trained small first and large later.
+    start: an earlier run's state, or a weights file that was shipped, to go on from.
     frames: frames a step; a step with clips of length T takes frames / T of them.
     lengths: clip length -> chance. minutes: training time over which the rate falls; the run ends there or at `steps`.
     """
