@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from voxtrace.checkpoints import find, home, list_rows, registry
+from voxtrace.checkpoints.download import hash_note, sha256_of
 from voxtrace.errors import ModelError
 
 CARDS = Path(__file__).parents[1] / "cards"
@@ -65,3 +67,10 @@ def test_list_says_whose_hash_is_unknown():
 def test_importing_the_registry_imports_no_torch():
     code = "import sys, voxtrace.checkpoints; voxtrace.checkpoints.list_rows(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_file_that_comes_with_voxtrace_is_the_registered_one():
+    small = registry()["voxtrace-small"]
+    assert sha256_of(small.path) == small.sha256
+    assert hash_note(small).endswith("as registered.")
+    assert "exchanged or damaged" in hash_note(replace(small, sha256="0" * 64))

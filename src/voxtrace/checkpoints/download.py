@@ -55,6 +55,8 @@ def expected_hash(model: Registered) -> str:
 def hash_note(model: Registered) -> str:
     """What is known of a pulled file's identity, in one sentence to be shown after `pull`."""
     found = sha256_of(model.path)
+    if model.sha256 and found != model.sha256:
+        return f"sha256 {found}, not the registered {model.sha256}: the file was exchanged or damaged."
     if model.sha256:
         return f"sha256 {found}, as registered."
     if model.embedded:
