@@ -36,7 +36,7 @@ layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not torch'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not torch'
 	$(BIN)/python -m pytest -m 'torch and not slow'
 
 # The official SAM 2 (a repack on PyPI), which some parity tests ask if it is there. It stays out of $(VENV)'s packages.

@@ -17,6 +17,9 @@ from voxtrace.bench.challenge.sandbox.order import Order
 from voxtrace.bench.challenge.submission import Submission, read_submission
 from voxtrace.errors import SandboxError
 
+# One after the other: each watches the machine's processes, memory groups and disk.
+pytestmark = pytest.mark.xdist_group("sandbox")
+
 MARK = f"86398.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command
 
 
@@ -54,7 +57,8 @@ def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):
 )
 def test_limits_alone_still_hold(bare, tmp_path, program, stopped):
     limits = parse_limits("memory=256M,cpus=1,seconds=2,disk=16M")
-    assert attempt(bare, tmp_path, program, limits).outcome.stopped == stopped
+    outcome = attempt(bare, tmp_path, program, limits).outcome
+    assert outcome.stopped == stopped, outcome
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [command for command in commands if MARK.encode() in command]
 

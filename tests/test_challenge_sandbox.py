@@ -11,6 +11,9 @@ from challenge_kit import CASE, SANDBOXES, SMALL, attempt, working
 from voxtrace.bench.challenge.limits import parse_limits
 from voxtrace.bench.challenge.sandbox import cgroups
 
+# One after the other: each watches the machine's processes, memory groups and disk.
+pytestmark = pytest.mark.xdist_group("sandbox")
+
 MB = 2**20
 MARK = f"86399.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command
 BRIEF = parse_limits("memory=256M,cpus=1,seconds=1,disk=16M,processes=24")
