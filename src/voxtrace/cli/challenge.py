@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from voxtrace.bench.challenge.runs import OK, CaseRow, Run, read_run
 from voxtrace.bench.challenge.sandbox.choice import Kind, choose
 from voxtrace.bench.challenge.standings import DEFAULT_METRICS, parse_metrics, standings
 from voxtrace.bench.challenge.submission import read_submission
+from voxtrace.bench.files import write_json, write_text
 from voxtrace.cli import outputs
 from voxtrace.cli.challenge_text import boost_lines, ranking_lines, reproduction_lines
 from voxtrace.cli.options import MANY
@@ -135,8 +135,8 @@ class Rank:
         if self.out is not None:
             outputs.check_folder(self.out)
             outputs.make_folder(self.out)
-            outputs.write_text(self.out / "ranking.csv", found.csv())
-            outputs.write_text(self.out / "ranking.json", json.dumps(found.to_json(), indent=1) + "\n")
+            write_text(self.out / "ranking.csv", found.csv())
+            write_json(self.out / "ranking.json", found.to_json())
         if self.json:
             print_json(found.to_json())
             return 0

@@ -58,17 +58,6 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"the output folder {folder} cannot be made: {error.strerror}") from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or none. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
 def stem_of(path: Path) -> str:
     """The name without its ending, also double ones: scan.nii.gz -> scan."""
     name = path.name
