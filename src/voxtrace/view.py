@@ -12,7 +12,7 @@ import numpy as np
 from voxtrace.engine import NO_OBJECT_LOGIT
 from voxtrace.prompts import FramePrompt
 
-MIN_SIDE = 32  # pixels; below this a net sees nothing but interpolation
+MIN_SIDE = 16  # pixels; below this a net sees nothing but interpolation
 WORTH_CUTTING = 0.9  # a window that covers more of the frame than this shows the whole frame instead
 GROWTH = 1.5  # by which a window grows when the object touches its border
 
