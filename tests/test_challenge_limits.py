@@ -1,6 +1,9 @@
 """Limits as text, limits without a sandbox, and images that a container engine runs."""
 
 import os
+import struct
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from voxtrace.bench.challenge.sandbox.bare import Limited
 from voxtrace.bench.challenge.sandbox.bubblewrap import Bubblewrap
 from voxtrace.bench.challenge.sandbox.choice import choose
 from voxtrace.bench.challenge.sandbox.container import Container, run_command
+from voxtrace.bench.challenge.sandbox.jail import child
 from voxtrace.bench.challenge.sandbox.order import Order
 from voxtrace.bench.challenge.submission import Submission, read_submission
 from voxtrace.errors import SandboxError
@@ -61,6 +65,29 @@ def test_limits_alone_still_hold(bare, tmp_path, program, stopped):
     assert outcome.stopped == stopped, outcome
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [command for command in commands if MARK.encode() in command]
+
+
+@pytest.mark.parametrize(
+    ("program", "stopped"),
+    [
+        ("sleep 0.1; for n in 1 2 3; do head -c 8000000 /dev/zero > outputs/$n; done", "disk"),
+        ("exec cat /dev/zero > outputs/all", ""),
+    ],
+    ids=["ends between two looks", "stops at the limit itself"],
+)
+def test_what_is_written_last_counts_too(bare, tmp_path, program, stopped):
+    outcome = attempt(bare, tmp_path, program).outcome
+    assert (outcome.stopped, outcome.full, outcome.problem) == (stopped, True, "")
+
+
+def test_the_time_that_a_program_tells_is_not_taken_for_its_wish_to_change_user(tmp_path, monkeypatch):
+    """One clock in 256 begins with the byte that asks for another user, which nobody gets where no user is changed."""
+    (began,) = struct.unpack("d", b"u" + struct.pack("d", time.monotonic())[1:])
+    monkeypatch.setattr(child.time, "monotonic", lambda: began)
+    order = {"command": ["true"], "folder": str(tmp_path), "environment": {"PATH": os.defpath}, "owner": None}
+    with (tmp_path / "printed").open("wb") as printed:
+        pid, told = child.start(order | {"limits": asdict(SMALL) | {"cpus": []}}, printed.fileno())
+    assert (os.waitpid(pid, 0)[1], told) == (0, began)
 
 
 def test_no_submission_runs_in_the_open_unless_told_to(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from voxtrace.bench.challenge.sandbox.jail.output import copy_tail, deliver, written_below
+from voxtrace.bench.challenge.sandbox.jail.output import Written, copy_tail, deliver
 from voxtrace.bench.challenge.sandbox.order import Order, Outcome
 from voxtrace.bench.challenge.submission import INPUTS, OUTPUTS
 
@@ -62,7 +62,7 @@ class Container:
             return Outcome(seconds, code, stopped, full=stopped == "disk", missing=missing)
 
     def _wait(self, order: Order, outputs: Path, name: str, printed: int) -> tuple[float, int, str]:
-        used = written_below([str(outputs.parent)])
+        used = Written([str(outputs.parent)])
         began = time.monotonic()
         process = subprocess.Popen(
             run_command(self.name, order, outputs, name),
@@ -74,13 +74,16 @@ class Container:
         stopped = ""
         try:
             while process.poll() is None and not stopped:
-                if used() > order.limits.disk:
+                if used.lately() > order.limits.disk:
                     stopped = "disk"
                 elif time.monotonic() - began > order.limits.seconds:
                     stopped = "seconds"
                 else:
                     time.sleep(_LOOK_EVERY)
-            return time.monotonic() - began, process.returncode or 0, stopped
+            seconds = time.monotonic() - began
+            if not stopped and used.now() > order.limits.disk:
+                stopped = "disk"
+            return seconds, process.returncode or 0, stopped
         finally:
             self._end(process, name)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from voxtrace.bench.challenge.sandbox.jail.output import Written
 from voxtrace.bench.challenge.sandbox.jail.processes import Processes, sizes
 
 _LOOK_EVERY = 0.02  # seconds
@@ -28,13 +28,12 @@ class Seen:
     most_threads: int = 0
 
 
-def attend(
-    pid: int, began: float, limits: dict[str, Any], processes: Processes, used: Callable[[], int] | None = None
-) -> Seen:
+def attend(pid: int, began: float, limits: dict[str, Any], processes: Processes, used: Written | None = None) -> Seen:
     """Wait until `pid` ends or a limit is broken, then kill all processes. SIGCHLD is blocked since before it began.
 
     Looks every 20 ms: a shorter peak of several processes together may be missed; that of the largest single one is
-    kept by the kernel and exact. used: bytes written so far, where no file system bounds them.
+    kept by the kernel and exact. used: what is written, where no file system bounds it; looked at once more at the end,
+    when nobody is left to write.
     """
     seen = Seen()
     with suppress(OSError):  # not allowed to all: a crowd of processes must not keep the one who watches from its turn
@@ -52,15 +51,17 @@ def attend(
             break
     processes.kill()
     _reap_all(seen)
+    if not seen.stopped and used is not None and used.now() > limits["disk"]:
+        seen.stopped = "disk"
     return seen
 
 
-def _broken(seen: Seen, memory: int, limits: dict[str, Any], used: Callable[[], int] | None) -> str:
+def _broken(seen: Seen, memory: int, limits: dict[str, Any], used: Written | None) -> str:
     if memory > limits["memory"]:
         return "memory"
     if seen.seconds > limits["seconds"]:
         return "seconds"
-    return "disk" if used is not None and used() > limits["disk"] else ""
+    return "disk" if used is not None and used.lately() > limits["disk"] else ""
 
 
 def _reap(pid: int, seen: Seen) -> bool:

@@ -17,7 +17,7 @@ from voxtrace.bench.challenge.sandbox.jail import kernel
 from voxtrace.bench.challenge.sandbox.jail.attend import attend
 from voxtrace.bench.challenge.sandbox.jail.child import CannotStartError, start
 from voxtrace.bench.challenge.sandbox.jail.filesystem import enter_view
-from voxtrace.bench.challenge.sandbox.jail.output import copy_tail, deliver, is_full, written_below
+from voxtrace.bench.challenge.sandbox.jail.output import Written, copy_tail, deliver, is_full
 from voxtrace.bench.challenge.sandbox.jail.processes import Descendants, Namespace
 
 
@@ -82,8 +82,9 @@ def _run(order: dict[str, Any], printed: int) -> None:
         return
     room = order["view"]["room"]["at"]
     if order["mode"] == "limits":
-        seen = attend(pid, began, order["limits"], Descendants(), written_below(room))
-        full = seen.stopped == "disk"
+        used = Written(room)
+        seen = attend(pid, began, order["limits"], Descendants(), used)
+        full = used.now() >= order["limits"]["disk"]  # a single file ends at the limit itself
     else:
         seen = attend(pid, began, order["limits"], Namespace(None if order["counted"] else os.stat(room[0]).st_dev))
         full = any(is_full(folder) for folder in room)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 _CHUNK = 1 << 20
 _TAIL = 1 << 16
@@ -48,18 +48,22 @@ def is_full(folder: int | str) -> bool:
     return room.f_bavail == 0 or (room.f_files > 0 and room.f_favail == 0)
 
 
-def written_below(folders: Sequence[str]) -> Callable[[], int]:
-    """A measure of the bytes in these folders, for where no file system bounds them; it looks a few times a second."""
-    last, size = 0.0, 0
+class Written:
+    """The bytes in some folders, for where no file system bounds them."""
 
-    def measure() -> int:
-        nonlocal last, size
-        if time.monotonic() - last > _MEASURE_EVERY:
-            size = sum(_size(folder) for folder in folders)
-            last = time.monotonic()
-        return size
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = folders
+        self._last, self._bytes = float("-inf"), 0
 
-    return measure
+    def lately(self) -> int:
+        """As they were a fifth of a second ago or less: to look at many files takes time."""
+        return self.now() if time.monotonic() - self._last > _MEASURE_EVERY else self._bytes
+
+    def now(self) -> int:
+        """As they are. Whoever writes may be done between two looks: the last one must not be an old one."""
+        self._bytes = sum(_size(folder) for folder in self._folders)
+        self._last = time.monotonic()
+        return self._bytes
 
 
 def _size(folder: str) -> int:
