@@ -208,6 +208,7 @@ def test_benchmark_runs_over_a_manifest_and_goes_on(fake, tmp_path):
         "interactive.json",
         "journal.jsonl",
         "lock.json",
+        "worst",
     }
     (figures,) = json.loads((tmp_path / "out" / "interactive.json").read_text())
     assert set(figures["by_kind"]) == {"image", "volume"}

@@ -88,3 +88,21 @@ class NetCorrected:
         for label, name in self.names.items():
             labels[result.mask(name)] = label
         return labels
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """A model at work of which the last labels are kept, (D, H, W)."""
+
+    model: Corrected
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint16))
+
+    def mark(self, boxes: Mapping[int, Box]) -> np.ndarray:
+        """As the model does."""
+        self.labels = self.model.mark(boxes)
+        return self.labels
+
+    def correct(self, clicks: Mapping[int, Click]) -> np.ndarray:
+        """As the model does."""
+        self.labels = self.model.correct(clicks)
+        return self.labels

@@ -18,6 +18,7 @@ from voxtrace.bench.methods import Method
 from voxtrace.bench.oneprompt import of_set, sets_of
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.record import Record
+from voxtrace.bench.worst import Worst
 from voxtrace.errors import ModelError, OutputError
 from voxtrace.eval.journal import Journal
 from voxtrace.eval.results import Row, failed, write_results
@@ -46,7 +47,7 @@ class Outcome:
 def evaluate(
     plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = (), what: str = "evaluate"
 ) -> Outcome:
-    """Measure what the plan names and write results, summaries and lock into the folder `out`.
+    """Measure what the plan names and write results, summaries, lock and the worst cases into the folder `out`.
 
     Raises InputError if `out` was begun with other settings, the errors of `Plan` before anything is measured, and
     ModelError if nothing could be asked.
@@ -58,7 +59,7 @@ def evaluate(
     record = Record(Journal(out, settled))
     write_lock(out, lock(what, asdict(plan), settled, command))
     kept = len(record.rows)
-    work = list(_work(plan, cases, methods, record))
+    work = list(_work(plan, cases, methods, record, Worst(out, plan.worst)))
     for begun, new in enumerate(work, 1):
         for row in new:
             if tell:
@@ -90,9 +91,11 @@ def ordered(rows: Sequence[Row], plan: Plan, cases: Sequence[Case], methods: Seq
     return sorted(rows, key=lambda r: (names.index(r.model), ways.index(r.prompt), r.z_range, place[r.case], r.object))
 
 
-def _work(plan: Plan, cases: Sequence[Case], methods: Sequence[Method], record: Record) -> Iterator[Iterator[Row]]:
+def _work(
+    plan: Plan, cases: Sequence[Case], methods: Sequence[Method], record: Record, worst: Worst
+) -> Iterator[Iterator[Row]]:
     """A case, or a set with one prompt, at a time; nothing is done before it is asked for."""
     for method in methods:
-        yield from (of_case(plan, method, case, record) for case in cases)
+        yield from (of_case(plan, method, case, record, worst) for case in cases)
         if plan.asked_of_sets(method):
-            yield from (of_set(plan, method, own, record) for own in sets_of(cases))
+            yield from (of_set(plan, method, own, record, worst) for own in sets_of(cases))

@@ -13,19 +13,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxtrace.bench.corrections import NetCorrected, Start
+import numpy as np
+
+from voxtrace.bench.corrections import NetCorrected, Start, Watched, box_of
 from voxtrace.bench.evaluate import make_folder
 from voxtrace.bench.files import write_json, write_text
 from voxtrace.bench.lock import lock, settings, write_lock
 from voxtrace.bench.methods import Method, Net
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.rounds import Rounds, about, correct_in_rounds, csv_row, lost_rounds
-from voxtrace.bench.truths import open_case
+from voxtrace.bench.scoring import scores
+from voxtrace.bench.truths import Target, open_case
+from voxtrace.bench.worst import ABOUT, Worst
 from voxtrace.errors import ModelError
 from voxtrace.eval.journal import Journal
 from voxtrace.eval.results import FAILED
 from voxtrace.eval.summary import summaries
+from voxtrace.io.reading import Scan
 from voxtrace.manifest import Case
+from voxtrace.prompts import Point
 from voxtrace.volume import Volume
 
 WHAT = "interactive"
@@ -47,13 +53,14 @@ def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Seq
     make_folder(out)
     journal = Journal(out, {"what": WHAT, **settled})
     write_lock(out, lock(WHAT, asdict(plan), settled, command))
+    worst = Worst(out, plan.worst)
     known = {(r.model, r.case): r for line in journal.lines if (r := Rounds.of(line)).status != FAILED}
     found = []
     for number, method in enumerate(methods):
         for place, case in enumerate(case for case in cases if case.kind in method.kinds):
             rounds = known.get((method.name, case.id))
             if rounds is None:
-                rounds = measure(plan, method.name, NetCorrected.start(method.engine), case)
+                rounds = measure(plan, method.name, NetCorrected.start(method.engine), case, worst)
                 journal.write(asdict(rounds))
                 if tell:
                     tell(rounds, number * len(cases) + place + 1, len(methods) * len(cases))
@@ -62,16 +69,32 @@ def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Seq
     return found
 
 
-def measure(plan: Plan, name: str, start: Start, case: Case) -> Rounds:
-    """One case. start: opens the model on a scan."""
+def measure(plan: Plan, name: str, start: Start, case: Case, worst: Worst | None = None) -> Rounds:
+    """One case. start: opens the model on a scan. worst: is offered the case's worst object."""
     told = plan.z_ranges[0]
     try:
         scan, targets = open_case(case, plan.objects)
         spacing = scan.spacing_mm if isinstance(scan, Volume) else (1.0, 1.0, 1.0)
-        fields = correct_in_rounds(start(scan), targets, spacing, plan.tolerance, told)
+        model = Watched(start(scan))
+        fields = correct_in_rounds(model, targets, spacing, plan.tolerance, told)
     except Exception as error:
-        fields = lost_rounds(error)
-    return Rounds(**about(case, name, told), **fields)
+        return Rounds(**about(case, name, told), **lost_rounds(error))
+    rounds = Rounds(**about(case, name, told), **fields)
+    if worst is not None and rounds.status != FAILED:
+        _offer(worst, rounds, scan, targets, model.labels, plan.tolerance)
+    return rounds
+
+
+def _offer(
+    worst: Worst, rounds: Rounds, scan: Scan, targets: Sequence[Target], labels: np.ndarray, tolerance: float
+) -> None:
+    """The object whose last mask is worst, with its box and all its clicks."""
+    found = [(scores(labels == target.label, target, scan, tolerance), target) for target in targets]
+    score, target = min(found, key=lambda one: one[0].dsc)
+    clicks = [Point(z, y, x, positive) for _, label, z, y, x, positive in rounds.clicks if label == target.label]
+    own = {"prompt": rounds.contender[1], "object": target.label, "dsc": score.dsc, "nsd": score.nsd}
+    named = {name: getattr(rounds, name) for name in ABOUT if name not in own}
+    worst.offer(named | own, scan, target, labels == target.label, [box_of(target, rounds.z_range), *clicks])
 
 
 def write(out: Path, found: Sequence[Rounds], cases: Sequence[Case], seed: int) -> None:

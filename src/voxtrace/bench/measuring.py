@@ -12,6 +12,7 @@ from voxtrace.bench.plan import Plan
 from voxtrace.bench.record import Record
 from voxtrace.bench.scoring import NOTHING, scores
 from voxtrace.bench.truths import Target, open_case
+from voxtrace.bench.worst import Worst, about
 from voxtrace.errors import VoxtraceError
 from voxtrace.eval.metrics import Scores
 from voxtrace.eval.results import DONE, FAILED, Row, failed
@@ -19,8 +20,9 @@ from voxtrace.io.reading import Scan
 from voxtrace.manifest import Case
 
 
-def of_case(plan: Plan, method: Method, case: Case, record: Record) -> Iterator[Row]:
-    """The rows of a case that are not there yet, each kept in the record before it is given."""
+def of_case(plan: Plan, method: Method, case: Case, record: Record, worst: Worst) -> Iterator[Row]:
+    """The rows of a case that are not there yet, each kept in the record before it is given; `worst` is offered each
+    object."""
     due = [(w, told) for w, told in plan.asked(method, case) if not record.is_whole(method.name, str(w), told, case.id)]
     if not due:
         return
@@ -37,7 +39,7 @@ def of_case(plan: Plan, method: Method, case: Case, record: Record) -> Iterator[
         new = []
         for target in targets:
             if not record.has(method.name, str(way), told, case.id, target.label):
-                new.append(record.add(_row(plan, method.name, find, case, scan, target, way, told)))
+                new.append(record.add(_row(plan, method.name, find, case, scan, target, way, told, worst)))
                 yield new[-1]
         if not any(failed(row) for row in new):
             record.end(method.name, str(way), told, case.id)
@@ -80,10 +82,15 @@ def row(
     )
 
 
-def _row(plan: Plan, model: str, find: Find, case: Case, scan: Scan, target: Target, way: Way, told: bool) -> Row:
+def _row(
+    plan: Plan, model: str, find: Find, case: Case, scan: Scan, target: Target, way: Way, told: bool, worst: Worst
+) -> Row:
     with measured() as cost:
         try:
-            found = find(ask(way, target, case.id, plan.seed, told))
+            question = ask(way, target, case.id, plan.seed, told)
+            found = find(question)
         except Exception as error:
             return lost(error, model, way, told, case, target, cost=cost)
-    return row(scores(found, target, scan, plan.tolerance), cost, model, way, told, case, target)
+    made = row(scores(found, target, scan, plan.tolerance), cost, model, way, told, case, target)
+    worst.offer(about(made), scan, target, found, question.prompts)
+    return made

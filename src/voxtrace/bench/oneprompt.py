@@ -19,6 +19,7 @@ from voxtrace.bench.plan import Plan
 from voxtrace.bench.record import Record
 from voxtrace.bench.scoring import scores
 from voxtrace.bench.truths import Target, open_case
+from voxtrace.bench.worst import Worst, about
 from voxtrace.eval.results import Row, failed
 from voxtrace.frames import PictureFrames
 from voxtrace.manifest import Case
@@ -47,8 +48,9 @@ def sets_of(cases: Sequence[Case]) -> list[list[Case]]:
     return [own for own in found.values() if len(own) > 1]
 
 
-def of_set(plan: Plan, method: Method, cases: Sequence[Case], record: Record) -> Iterator[Row]:
-    """The rows of a set, each kept in the record before it is given; none if all of them are there."""
+def of_set(plan: Plan, method: Method, cases: Sequence[Case], record: Record, worst: Worst) -> Iterator[Row]:
+    """The rows of a set, each kept in the record before it is given; none if all of them are there. `worst` is offered
+    each object."""
     work = (method.name, ONE_PROMPT, False, cases[0].set)
     if not isinstance(method, Net) or record.is_whole(*work):
         return
@@ -61,7 +63,7 @@ def of_set(plan: Plan, method: Method, cases: Sequence[Case], record: Record) ->
             new.append(record.add(lost(error, method.name, WAY, False, case)))
             yield new[-1]
     for label in sorted({label for member in members for label in member.targets}):
-        for made in _of_class(plan, method, members, label):
+        for made in _of_class(plan, method, members, label, worst):
             new.append(record.add(made))
             yield made
     if not any(failed(made) for made in new):
@@ -74,7 +76,7 @@ def _member(case: Case, objects: int) -> Member:
     return Member(case, picture, {target.label: target for target in targets})
 
 
-def _of_class(plan: Plan, method: Net, members: Sequence[Member], label: int) -> list[Row]:
+def _of_class(plan: Plan, method: Net, members: Sequence[Member], label: int, worst: Worst) -> list[Row]:
     showing = [number for number, member in enumerate(members) if label in member.targets]
     marked, others = showing[0], showing[1:]
     if not others:
@@ -91,6 +93,7 @@ def _of_class(plan: Plan, method: Net, members: Sequence[Member], label: int) ->
         member, target = members[number], members[number].targets[label]
         found = scores(masks[number][None], target, member.picture, plan.tolerance)
         rows.append(replace(row(found, share, method.name, WAY, False, member.case, target), frame=None))
+        worst.offer(about(rows[-1]), member.picture, target, masks[number][None])
     return rows
 
 

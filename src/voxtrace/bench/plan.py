@@ -13,11 +13,13 @@ from voxtrace.bench.methods import Method, Net
 from voxtrace.bench.simple import SIMPLE
 from voxtrace.bench.sources import cases_of, thinned
 from voxtrace.bench.truths import OBJECTS_A_CASE
+from voxtrace.bench.worst import MOST
 from voxtrace.errors import CaseMissingError, CheckpointError, InputError, ModelError
 from voxtrace.eval.bootstrap import SEED
 from voxtrace.manifest import Case, select
 
 TOLERANCE = 2.0
+NO_SETTINGS = ("data", "predictions", "worst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Plan:
     z_ranges: whether the z range of a volume's object is told; both may be asked for.
     predictions: a folder of masks made elsewhere, "" for none. most: cases of a set; None is all. objects: of a case.
     tolerance: of the NSD, mm in volumes and pixels elsewhere. image_size: where a weights file does not say.
+    worst: cases of a model that are kept as pictures (see `voxtrace.bench.worst`); no row depends on it.
     """
 
     data: str
@@ -45,6 +48,7 @@ class Plan:
     seed: int = SEED
     device: str = "auto"
     image_size: int | None = None
+    worst: int = MOST
 
     def __post_init__(self) -> None:
         if bool(self.models) == bool(self.predictions):
@@ -52,6 +56,8 @@ class Plan:
         for number, name in ((self.most, "cases a set"), (self.objects, "objects a case")):
             if number is not None and number < 1:
                 raise InputError(f"{number} {name} leave nothing to measure; at least 1")
+        if self.worst < 0:
+            raise InputError(f"{self.worst} worst cases cannot be kept; 0 keeps none")
         self.ways()
         if not self.tolerance > 0:
             raise InputError(f"a tolerance of {self.tolerance:g} mm makes no NSD; it must be above 0")
@@ -64,7 +70,7 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """All that a row depends on, but for the place of the data: their hashes stand for them."""
-        return {name: value for name, value in asdict(self).items() if name not in ("data", "predictions")}
+        return {name: value for name, value in asdict(self).items() if name not in NO_SETTINGS}
 
     def cases(self) -> list[Case]:
         """The cases that are measured. Raises CaseMissingError if there are none."""

@@ -13,6 +13,7 @@ from tyro.conf import arg
 from voxtrace.bench.evaluate import Outcome, Tell
 from voxtrace.bench.plan import TOLERANCE, Plan
 from voxtrace.bench.truths import OBJECTS_A_CASE
+from voxtrace.bench.worst import MOST
 from voxtrace.cli import outputs
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.eval.results import Row, missing_parquet
@@ -48,6 +49,8 @@ class CaseOptions:
     """auto, cpu, cuda, cuda:1, ..."""
     image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
     """Side in pixels to which frames are scaled for the net, where the weights file does not say."""
+    worst: Annotated[int, arg(metavar="N")] = MOST
+    """Of each model, keep so many of the worst cases as small pictures for `voxtrace report`; 0 keeps none."""
     json: bool = False
     """Print the figures as one JSON object."""
     quiet: bool = False
@@ -67,6 +70,7 @@ class CaseOptions:
             seed=self.seed,
             device=self.device,
             image_size=self.image_size,
+            worst=self.worst,
             **more,
         )
 
