@@ -7,6 +7,8 @@ torch = pytest.importorskip("torch")
 
 from voxtrace.train.disturb import disturbed  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 
 def discs(count, size=64, radius=12):
     y, x = np.mgrid[:size, :size]
