@@ -69,6 +69,7 @@ def test_standings_of_three_with_a_quick_failure(voxtrace, write, tmp_path):
     assert [table[name]["seconds_rank"] for name in ("good", "poor", "fast")] == [2, 1, 3]
     assert (table["fast"]["failed"], table["fast"]["seconds"], table["fast"]["dsc"]) == (2, None, 0.0)
     assert ran.json["stability"]["frequency"] == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    assert (ran.json["stability"]["draws"], ran.json["stability"]["seed"]) == (1000, 0)
     with (tmp_path / "ranking" / "ranking.csv").open() as file:
         assert [line["submission"] for line in csv.DictReader(file)] == ["good", "poor", "fast"]
     kept = json.loads((tmp_path / "ranking" / "ranking.json").read_text())

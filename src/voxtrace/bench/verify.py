@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.bench import interactive as rounds_of
+from voxtrace.bench.challenge import locking as challenge
 from voxtrace.bench.evaluate import evaluate
 from voxtrace.bench.lock import code_hash, read_lock, settings
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.rounds import Rounds
-from voxtrace.errors import CaseMissingError
+from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.journal import FILE, differences
 from voxtrace.eval.results import COLUMNS, read_results
 
@@ -40,9 +41,14 @@ class Verdict:
 def verify(folder: Path, again: Path, data: str | None = None, tolerance: float = TOLERANCE) -> Verdict:
     """Repeat the run of `folder` in the folder `again`. data: where the cases are now, if not where they were.
 
-    Raises CaseMissingError if `folder` holds no finished run.
+    Raises CaseMissingError if `folder` holds no finished run, InputError if a challenge's.
     """
     lock = read_lock(folder)
+    if lock["what"] == challenge.WHAT:
+        raise InputError(
+            f"{folder} is a run of a submission; run that again (`command` in its lock.json) with another --out, "
+            "and compare with `voxtrace challenge reproduce`"
+        )
     plan = Plan.of(lock["plan"])
     plan = plan if data is None else replace(plan, data=data)
     now = settings(plan.settings(), plan.cases(), plan.methods())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,7 @@ class RunCases:
     cases: Annotated[Path, arg(metavar="DIR")]
     """A folder of npz files; their gts are not shown to the submission."""
     out: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
-    """The folder for results.csv, results.json, the predictions and what was printed."""
+    """The folder for results.csv, results.json, lock.json, the predictions and what was printed."""
     truth: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder of npz files of the same names with gts, where the cases have none."""
     limits: Annotated[str, arg(metavar=EXAMPLE)] = ""
@@ -81,7 +82,7 @@ class RunCases:
                 if row is not None and row.status != OK:
                     note(f"{row.status:14} {row.case}: {row.message}", silent)
 
-            run = run_plan(plan, tell)
+            run = run_plan(plan, tell, sys.argv[1:])
         return self._tell(run)
 
     def _tell(self, run: Run) -> int:

@@ -35,7 +35,7 @@ def ranking_lines(found: Standings) -> Iterator[str]:
 
 
 def reproduction_lines(found: Reproduction) -> Iterator[str]:
-    """The verdict, then each case that is not reproduced."""
+    """The verdict, then each case that is not reproduced, then what the runs' locks do not share."""
     counts = Counter(case.verdict for case in found.cases)
     verdict = "reproduced" if found.reproduced else "not reproduced"
     yield f"{verdict}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -45,6 +45,7 @@ def reproduction_lines(found: Reproduction) -> Iterator[str]:
         if case.verdict not in GOOD:
             yield f"  {case.case}: {case.why}"
     yield from (f"note: {text}" for text in found.notes)
+    yield from (f"changed: {text}" for text in found.changed)
 
 
 def boost_lines(found: Boost) -> Iterator[str]:

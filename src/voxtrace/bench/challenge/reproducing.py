@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from voxtrace.bench.challenge.locking import changes
 from voxtrace.bench.challenge.pairs import Pair, differences, pair_up
 from voxtrace.bench.challenge.runs import OK, Run
 
@@ -36,11 +37,12 @@ class CaseVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """The whole. notes: what differs between the runs beside their results."""
+    """The whole. notes: what a reader must know of the runs. changed: all that their locks do not have in common."""
 
     cases: tuple[CaseVerdict, ...]
     deltas: Deltas
     notes: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def reproduced(self) -> bool:
@@ -59,6 +61,7 @@ class Reproduction:
             "largest": largest,
             "deltas": asdict(self.deltas),
             "notes": list(self.notes),
+            "changed": list(self.changed),
             "cases": [asdict(case) for case in self.cases],
         }
 
@@ -72,7 +75,8 @@ def reproduce(first: Run, second: Run, deltas: Deltas | None = None) -> Reproduc
         notes.insert(
             0, "the submissions' files differ: this compares a rebuilt or retrained one, not the same one twice"
         )
-    return Reproduction(tuple(_verdict(pair, deltas) for pair in pair_up(first, second)), deltas, tuple(notes))
+    cases = tuple(_verdict(pair, deltas) for pair in pair_up(first, second))
+    return Reproduction(cases, deltas, tuple(notes), tuple(changes(first.folder, second.folder)))
 
 
 def _verdict(pair: Pair, deltas: Deltas) -> CaseVerdict:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace import __version__
+from voxtrace.bench.challenge import locking
 from voxtrace.bench.challenge.cases import ChallengeCase, content_hash, mask_shape, read_truth, spacing_zyx, write_blind
 from voxtrace.bench.challenge.judging import judge, last_words
 from voxtrace.bench.challenge.limits import Limits, usable_cpus
@@ -44,22 +45,29 @@ class Plan:
     again: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """What two runs must share to stand in one table of results."""
+        """All that decides masks and times: a run is gone on with only if none of it changed."""
         about = {"name": self.submission.name, "sha256": self.submission.sha256, "image": self.submission.image}
+        here = machine()
         return {
             "submission": about | {"command": list(self.submission.command)},
             "limits": asdict(self.limits),
             "sandbox": self.sandbox.name,
             "allow": [str(path) for path in self.allow],
             "scoring": {"nsd_tolerance_mm": self.tolerance_mm, "nsd_0_at_dsc": LEAST_DSC},
+            **locking.made_with(self.allow),
+            "ran_on": {what: here[what] for what in ("voxtrace", "processor", "cpus")},
         }
 
 
-def run_plan(plan: Plan, on_case: Callable[[int, CaseRow | None], None] = lambda number, row: None) -> Run:
+def run_plan(
+    plan: Plan,
+    on_case: Callable[[int, CaseRow | None], None] = lambda number, row: None,
+    command: Sequence[str] = (),
+) -> Run:
     """Run what is not done yet; results are written at the end, and when interrupted. Every case is checked first.
 
-    on_case(number done, its row or None if it was done before). Raises InputError for cases that cannot be used, or if
-    the folder holds a run with other settings.
+    on_case(number done, its row or None if it was done before). command: for the lock, that of the person. Raises
+    InputError for cases that cannot be used, or if the folder holds a run with other settings.
     """
     shapes = {case.name: mask_shape(case) for case in plan.cases}
     for private in (plan.cases[0].file.parent, plan.out):
@@ -67,12 +75,15 @@ def run_plan(plan: Plan, on_case: Callable[[int, CaseRow | None], None] = lambda
             check_hidden(private, plan.allow)
     for folder in (plan.out, plan.out / PREDICTIONS, plan.out / LOGS):
         folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(plan.out, plan.settings())
+    settled = plan.settings()
+    hashes = {case.name: content_hash(case) for case in plan.cases}
+    journal = Journal(plan.out, settled)
+    locking.write(plan.out, plan.submission.folder, settled, hashes, command)
     done = {line["case"]: CaseRow(**line) for line in journal.lines}
     rows: list[CaseRow] = []
     try:
         for number, case in enumerate(plan.cases, 1):
-            before, now = done.get(case.name), content_hash(case)
+            before, now = done.get(case.name), hashes[case.name]
             if before and before.case_sha256 == now and _stands(before, plan.again):
                 rows.append(before)
                 on_case(number, None)
@@ -81,7 +92,7 @@ def run_plan(plan: Plan, on_case: Callable[[int, CaseRow | None], None] = lambda
             journal.write(asdict(rows[-1]))
             on_case(number, rows[-1])
     finally:
-        run = Run(plan.out, plan.settings(), machine(), tuple(rows))
+        run = Run(plan.out, settled, machine(), tuple(rows))
         write_run(run)
     return run
 

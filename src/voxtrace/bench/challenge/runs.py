@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bench.challenge.limits import Limits
-from voxtrace.errors import CaseMissingError, InputError, OutputError
+from voxtrace.bench.files import write_json, write_text
+from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.bootstrap import figure
 
 OK, SANDBOX_FAILED = "ok", "sandbox-failed"
@@ -93,13 +93,8 @@ def write_run(run: Run) -> None:
     writer.writerows(asdict(row) for row in run.rows)
     whole: dict[str, Any] = {"settings": run.settings, "machine": run.machine, "summary": run.summary()}
     whole["cases"] = [asdict(row) for row in run.rows]
-    for name, text in ((CSV_FILE, table.getvalue()), (JSON_FILE, json.dumps(whole, indent=1) + "\n")):
-        partial = run.folder / f".{name}.partial"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, run.folder / name)
-        except OSError as error:
-            raise OutputError(f"{run.folder / name} cannot be written: {error.strerror}") from None
+    write_text(run.folder / CSV_FILE, table.getvalue())
+    write_json(run.folder / JSON_FILE, whole)
 
 
 def read_run(folder: Path) -> Run:

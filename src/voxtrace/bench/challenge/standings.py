@@ -35,6 +35,8 @@ class Standings:
     failed: tuple[int, ...]
     alpha: float
     notes: tuple[str, ...]
+    draws: int
+    seed: int
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each submission, from first to last. normalised: mean rank over the number of submissions."""
@@ -70,6 +72,8 @@ class Standings:
             },
             "table": self.table(),
             "stability": {
+                "draws": self.draws,
+                "seed": self.seed,
                 "frequency": self.stability.frequency.tolist(),
                 "kendall_tau": {"median": float(np.median(tau)), "low": _low(tau)} if len(tau) else None,
             },
@@ -117,6 +121,8 @@ def standings(
         tuple(len(cases) - count for count in ok),
         alpha,
         tuple(differences(runs)),
+        draws,
+        seed,
     )
 
 

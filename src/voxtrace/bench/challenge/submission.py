@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxtrace.bench.challenge.contents import hash_of
 from voxtrace.errors import InputError
 
 if sys.version_info >= (3, 11):
@@ -41,13 +41,13 @@ def read_submission(given: str) -> Submission:
     path = Path(given)
     if not path.is_dir():
         if path.suffix == ".sif" and path.is_file():
-            return Submission(path.stem, IMAGE_COMMAND, None, str(path.resolve()), _file_hash(path))
+            return Submission(path.stem, IMAGE_COMMAND, None, str(path.resolve()), hash_of(path))
         if path.exists() or given.startswith((".", "/", "~")) or not given.strip():
             raise InputError(f"the submission {given} is no folder; name a folder or a container image")
         return Submission(given.replace("/", "_").replace(":", "_"), IMAGE_COMMAND, None, given)
     folder = path.resolve()
     name, command = _settings(folder)
-    return Submission(name, command, folder, sha256=_hash(folder))
+    return Submission(name, command, folder, sha256=hash_of(folder))
 
 
 def _settings(folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -85,21 +85,3 @@ def unreadable_file(folder: Path) -> Path | None:
             if not path.is_symlink() and path.stat().st_mode & needed != needed:
                 return path
     return None
-
-
-def _hash(folder: Path) -> str:
-    """SHA-256 over names, modes and contents of all files; links by where they lead."""
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        content = os.readlink(path) if path.is_symlink() else _file_hash(path) if path.is_file() else ""
-        mode = path.lstat().st_mode & 0o111
-        total.update(f"{path.relative_to(folder)}\0{mode}\0{content}\0".encode(errors="surrogateescape"))
-    return total.hexdigest()
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
