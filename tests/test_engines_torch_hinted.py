@@ -57,6 +57,13 @@ def test_a_frame_is_followed_from_the_mask_and_the_picture_of_the_one_before(eng
     assert not found.heads.logits.equal(net.follow(third.encoded, memory).logits)
 
 
+def test_a_box_is_as_large_to_the_net_as_it_is_shown(engine):
+    """One pixel of a small window covers many of the net's: a box of one pixel must not shrink to a line."""
+    small, large = (engine.encode([np.full((side, side, 3), 90, np.uint8)])[0] for side in (8, 32))
+    narrow, scaled = engine.begin(small, [box(2, 3, 3, 5)]), engine.begin(large, [box(8, 12, 12, 20)])
+    assert narrow.heads.logits.equal(scaled.heads.logits)
+
+
 def test_without_a_frame_before_the_memories_alone_lead(engine):
     first, second = engine.encode(frames(2))
     (start,) = engine.remember(first, engine.begin(first, [box(5, 6, 30, 25)]), 0, prompted=True)
