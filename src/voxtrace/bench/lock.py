@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,13 @@ def lock(what: str, plan: Mapping[str, Any], settled: Mapping[str, Any], command
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that decide a mask; those that are not installed are left out."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    known = {name: version for name in PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), **known}
 
 
+@cache
 def code_hash() -> str:
-    """Of all of this package's Python files, names and bytes."""
+    """Of all of this package's Python files, names and bytes; as they were when first asked for."""
     root = Path(voxtrace.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -97,6 +94,15 @@ def read_lock(out: Path) -> dict[str, Any]:
     return content
 
 
+@cache
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
 def _processor() -> str:
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():

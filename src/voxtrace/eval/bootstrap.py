@@ -8,8 +8,10 @@ and a mean over such sets as well.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,12 +38,25 @@ def figure(
     sets, patients: of each case; a patient's name counts within the set. The interval is the middle 95 % of the same
     weighted mean over `draws` samples of as many patients, drawn with replacement.
     """
-    people, who = np.unique(list(zip(sets, patients, strict=True)), axis=0, return_inverse=True)
-    _, where, sizes = np.unique(list(sets), return_inverse=True, return_counts=True)
-    weight = 1 / sizes[where.ravel()]  # of a case: every set weighs 1
-    total = np.bincount(who.ravel(), weight * np.asarray(values, float))
-    share = np.bincount(who.ravel(), weight)
-    drawn = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
+    pairs = list(zip(sets, patients, strict=True))
+    numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
+    who = [numbers[pair] for pair in pairs]
+    sizes = Counter(sets)
+    weight = np.array([1 / sizes[name] for name in sets])  # of a case: every set weighs 1
+    total = np.bincount(who, weight * np.asarray(values, float))
+    share = np.bincount(who, weight)
+    mean = float(total.sum() / share.sum())
+    if len(numbers) == 1:
+        return Figure(mean, mean, mean, 1)
+    drawn = _drawn(len(numbers), seed, draws)
     edge = (1 - LEVEL) / 2 * 100
     low, high = np.percentile((drawn @ total) / (drawn @ share), [edge, 100 - edge])
-    return Figure(float(total.sum() / share.sum()), float(low), float(high), len(people))
+    return Figure(mean, float(low), float(high), len(numbers))
+
+
+@lru_cache(maxsize=4)  # one after the other the figures of a table are of the same patients
+def _drawn(people: int, seed: int, draws: int) -> np.ndarray:
+    """(draws, people) int: how often each is in each sample."""
+    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=draws)
+    drawn.flags.writeable = False
+    return drawn
