@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,9 @@ def published(gts: np.ndarray, spacing: tuple[float, float, float], boxes: dict[
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:surface_distance")
 def test_clicks_and_table_equal_the_published_ones_on_frozen_cases(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "Inf", np.inf, raising=False)  # surface-distance 0.1 is of the days of NumPy 1
+    tables = pytest.importorskip("surface_distance.lookup_tables", reason="surface-distance is not installed")
+    name = "create_table_neighbour_code_to_surface_area"
+    monkeypatch.setattr(tables, name, cache(getattr(tables, name)))  # else the same table is worked out 150 times
     (tmp_path / "npz").mkdir()
     for seed in range(12):
         gts, spacing = shapes(seed), np.array([1.0, 1.5, 2.5])  # (x, y, z) in the file

@@ -17,7 +17,7 @@ def film(path, codec="libx264", count=COUNT, gop=12):
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.options = {} if codec == "mjpeg" else {"bf": "2", "g": str(gop)}
+        stream.options = {"threads": "1"} if codec == "mjpeg" else {"threads": "1", "bf": "2", "g": str(gop)}
         for index in range(count):
             bars = np.repeat(np.unpackbits(np.uint8([index])) * 255, 8)
             picture = np.ascontiguousarray(np.broadcast_to(bars[None, :, None], (48, 64, 3)))
@@ -33,10 +33,16 @@ def number(frame):
 KINDS = [("v.mp4", "libx264"), ("v.avi", "mpeg4"), ("v.avi", "mjpeg"), ("v.mkv", "libx264"), ("v.mov", "mpeg4")]
 
 
-@pytest.mark.parametrize(("name", "codec"), KINDS)
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A film of each of KINDS."""
+    return {(name, codec): film(tmp_path_factory.mktemp(codec) / name, codec) for name, codec in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=" ".join)
 @pytest.mark.parametrize("order", [range(COUNT), range(COUNT - 1, -1, -1), [39, 0, 20, 19, 21, 3, 38, 0]], ids=str)
-def test_every_frame_is_the_one_asked_for(tmp_path, name, codec, order):
-    video = read(film(tmp_path / name, codec))
+def test_every_frame_is_the_one_asked_for(films, kind, order):
+    video = read(films[kind])
     assert [number(video.frames[index]) for index in order] == list(order)
 
 
