@@ -35,8 +35,10 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
+# the fast ones first; then sandboxes, processes and labelled scans; then the nets
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not torch'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not torch and not real'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'real and not slow and not torch'
 	$(BIN)/python -m pytest -m 'torch and not slow'
 
 # The official SAM 2 (a repack on PyPI), which some parity tests ask if it is there. It stays out of $(VENV)'s packages.

@@ -22,7 +22,7 @@ from voxtrace.bench.challenge.submission import Submission, read_submission
 from voxtrace.errors import SandboxError
 
 # One after the other: each watches the machine's processes, memory groups and disk.
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sandbox")]
 
 MARK = f"86398.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command
 

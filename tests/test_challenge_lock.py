@@ -13,7 +13,7 @@ from voxtrace.bench.challenge import locking, running
 from voxtrace.bench.lock import code_hash, read_lock
 
 # One after the other: each watches the machine's processes, memory groups and disk.
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sandbox")]
 
 LIMITS = "memory=256M,cpus=1,seconds=10,disk=8M,processes=24"
 

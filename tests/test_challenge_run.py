@@ -12,7 +12,7 @@ from command_line import CommandLine
 from voxtrace.bench.challenge.running import Plan, run_plan
 
 # One after the other: each watches the machine's processes, memory groups and disk.
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sandbox")]
 
 LIMITS = "memory=256M,cpus=1,seconds=3,disk=8M,processes=24"
 # What the submission does, by the case's number; $out is the output's path. The last one is good again.

@@ -12,7 +12,7 @@ from voxtrace.bench.challenge.limits import parse_limits
 from voxtrace.bench.challenge.sandbox import cgroups
 
 # One after the other: each watches the machine's processes, memory groups and disk.
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sandbox")]
 
 MB = 2**20
 MARK = f"86399.{os.getpid()}"  # seconds to sleep, which no other process on the machine has in its command

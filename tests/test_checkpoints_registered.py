@@ -64,6 +64,7 @@ def test_list_says_whose_hash_is_unknown():
     assert "hash unknown" in notes["medsam2-us-heart"]
 
 
+@pytest.mark.real
 def test_importing_the_registry_imports_no_torch():
     code = "import sys, voxtrace.checkpoints; voxtrace.checkpoints.list_rows(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
