@@ -217,3 +217,13 @@ def test_rounds_without_a_common_case_or_reference_are_told(voxtrace, write):
     for words, said in (((one, other), "have no case in common"), ((one, blind), "a has no reference, so no NSD")):
         ran = voxtrace("challenge", "compare", *words)
         assert (ran.code, said in ran.err) == (2, True), ran.err
+
+
+def test_comparison_and_reproduction_are_kept_with_their_runs_names(voxtrace, write, tmp_path):
+    before, after = (write("one", row("a", dsc, 2.0), folder=folder) for folder, dsc in (("r1", 0.5), ("r2", 0.7)))
+    voxtrace("challenge", "compare", before, after, "--out", tmp_path / "booster")
+    voxtrace("challenge", "reproduce", before, after, "--out", tmp_path / "again")
+    compared = json.loads((tmp_path / "booster" / "comparison.json").read_text())
+    assert compared["after"] == f"one ({tmp_path.name}/r2)"
+    assert compared["changes"][0]["mean"]["mean"] == pytest.approx(0.2)
+    assert json.loads((tmp_path / "again" / "reproduction.json").read_text())["first"] == f"one ({tmp_path.name}/r1)"

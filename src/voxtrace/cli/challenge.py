@@ -160,13 +160,21 @@ class Reproduce:
     """Largest difference in NSD that counts as reproduced."""
     seconds_ratio: float | None = None
     """Largest ratio of times; by default time is not asked."""
+    out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
+    """A folder for reproduction.json, which `voxtrace report` reads."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
         """Print the verdicts; returns 0, or 3 if some case is not reproduced."""
         deltas = Deltas(self.dsc, self.nsd, self.seconds_ratio)
-        found = reproduce(read_run(self.first), read_run(self.second), deltas)
+        first, second = read_run(self.first), read_run(self.second)
+        found = reproduce(first, second, deltas)
+        if self.out is not None:
+            named = {"first": _place(first), "second": _place(second)}
+            outputs.check_folder(self.out)
+            outputs.make_folder(self.out)
+            write_json(self.out / "reproduction.json", named | found.to_json())
         if self.json:
             print_json(found.to_json())
         else:
@@ -183,18 +191,32 @@ class Compare:
     """A folder that `voxtrace challenge run` wrote."""
     after: Annotated[Positional[Path], arg(metavar="AFTER")]
     """The later one."""
+    out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
+    """A folder for comparison.json, which `voxtrace report` reads."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
         """Print the changes."""
-        found = compare(read_run(self.before), read_run(self.after))
+        before, after = read_run(self.before), read_run(self.after)
+        found = compare(before, after)
+        if self.out is not None:
+            named = {"before": _place(before), "after": _place(after)}
+            outputs.check_folder(self.out)
+            outputs.make_folder(self.out)
+            write_json(self.out / "comparison.json", named | found.to_json())
         if self.json:
             print_json(found.to_json())
         else:
             for line in boost_lines(found):
                 say(line)
         return 0
+
+
+def _place(run: Run) -> str:
+    """The submission's name, and in which folder this run of it lies."""
+    folder = run.folder.resolve()
+    return f"{run.name} ({folder.parent.name}/{folder.name})"
 
 
 @dataclass(frozen=True)
