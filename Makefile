@@ -12,11 +12,11 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,eval]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,eval,report]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,eval,test,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,eval,report,test,dev]'
 	touch $@
 
 demo: setup

@@ -89,16 +89,16 @@ def test_marked_frame_and_the_one_most_wrong_are_shown(tmp_path):
 
 
 def test_a_frame_is_cut_and_turned_with_its_marks():
-    """A 100 x 200 frame upside down; object at rows 40..50, columns 60..80, so the margin is 12 pixels."""
+    """A 100 x 200 frame upside down; object at rows 40..50, columns 60..80: 12 pixels are left around a square of 20."""
     truth = np.zeros((100, 200), bool)
     truth[40:50, 60:80] = True
     picture = np.zeros((100, 200, 3), np.uint8)
     picture[40, 60] = 200
     corners = FramePrompt(np.array([[60, 40], [80, 50]], np.float32), np.array([BOX_START, BOX_STOP], np.int32))
     one = shown(7, picture, truth, truth, corners, View(flip_rows=True), (3.0, 2.0))
-    assert one.picture.shape == (34, 44)  # grey, with 12 around
-    assert one.picture[21, 12] == 200  # the first row of the object has become its last
-    assert one.points_xy.tolist() == [[12, 22], [32, 12]]
+    assert one.picture.shape == (44, 44)  # grey
+    assert one.picture[26, 12] == 200  # the first row of the object has become its last
+    assert one.points_xy.tolist() == [[12, 27], [32, 17]]
     assert one.aspect == 1.5
 
 

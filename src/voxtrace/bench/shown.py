@@ -120,7 +120,8 @@ def _part(found: np.ndarray, points: np.ndarray) -> tuple[tuple[slice, slice], n
     if not len(places):
         return (slice(None), slice(None)), np.zeros(2)
     low, high = np.floor(places.min(0)), np.ceil(places.max(0))
-    margin = np.maximum(MARGIN * (high - low).max(), 12)
+    side = (high - low).max()
+    margin = np.maximum(MARGIN * side, 12) + (side - (high - low)) / 2  # a long object is shown in a square
     low, high = np.maximum(low - margin, 0).astype(int), np.minimum(high + margin, shape).astype(int)
     return (slice(low[0], high[0]), slice(low[1], high[1])), low.astype(float)
 

@@ -25,6 +25,7 @@ from voxtrace.cli.doctor import Doctor
 from voxtrace.cli.evaluate import Evaluate
 from voxtrace.cli.info import Info
 from voxtrace.cli.oneprompt import OnePrompt
+from voxtrace.cli.reporting import MakeReport
 from voxtrace.cli.segment import Segment
 from voxtrace.cli.track import Track
 from voxtrace.cli.weights import Weights
@@ -43,6 +44,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Challenge, tyro.conf.subcommand("challenge")]
+    | Annotated[MakeReport, tyro.conf.subcommand("report")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
