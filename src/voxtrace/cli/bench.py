@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ from voxtrace.bench.rounds import Rounds
 from voxtrace.bench.verify import TOLERANCE, verify
 from voxtrace.cli import outputs
 from voxtrace.cli.measuring import FAILED, Z_RANGES, CaseOptions, carry_out, figure
+from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.eval.results import FAILED as LOST
 from voxtrace.eval.summary import summaries
@@ -39,11 +40,13 @@ class Modalities:
     """As in `voxtrace evaluate`. The methods without weights take what they understand."""
     z_range: Literal["no", "yes", "both"] = "both"
     """Whether volumes are asked with the slices told between which the object lies."""
+    telling: TellOptions = field(default_factory=TellOptions)
 
     def run(self) -> int:
         """Measure; returns 0, or 3 if some cases failed."""
         plan = self.cases.plan(self.model or models_here(), prompts=self.prompt, z_ranges=Z_RANGES[self.z_range])
-        return carry_out(self.cases, lambda tell: modalities(plan, self.cases.out, tell, command=sys.argv[1:]))
+        out = self.cases.out
+        return carry_out(self.cases, self.telling, lambda tell: modalities(plan, out, tell, command=sys.argv[1:]))
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,16 @@ class Robustness:
     """Names of `voxtrace weights list`, or weights files. By default voxtrace-small."""
     fault: Annotated[tuple[Faults, ...], arg(metavar="|".join(LEVELS))] = ("box-jitter", "click-jitter", "wrong-clicks")
     """Only these faults."""
+    telling: TellOptions = field(default_factory=TellOptions)
 
     def run(self) -> int:
         """Measure; returns 0, or 3 if some cases failed."""
         plan = self.cases.plan(self.model or (engines.DEFAULT_MODEL,))
         out, faults = self.cases.out, self.fault
-        return carry_out(self.cases, lambda tell: robustness(plan, out, tell, faults=faults, command=sys.argv[1:]))
+        command = sys.argv[1:]
+        return carry_out(
+            self.cases, self.telling, lambda tell: robustness(plan, out, tell, faults=faults, command=command)
+        )
 
 
 @dataclass(frozen=True)
@@ -74,18 +81,18 @@ class Interactive:
     """Names of `voxtrace weights list`, or weights files. By default voxtrace-small."""
     z_range: bool = False
     """Tell the z range with the box, as the challenge's own boxes do."""
+    telling: TellOptions = field(default_factory=TellOptions)
 
     def run(self) -> int:
         """Measure; returns 0, or 3 if some cases failed."""
         options = self.cases
         plan = options.plan(self.model or (engines.DEFAULT_MODEL,), z_ranges=(self.z_range,))
         outputs.check_folder(options.out)
-        silent = options.quiet or options.json
-        with progress("correcting", silent, "cases") as advance:
+        with progress("correcting", self.telling.silent, "cases") as advance:
 
             def tell(one: Rounds, begun: int, total: int) -> None:
                 line = f"{one.status:6} {one.model} {one.case}: dsc {' '.join(f'{v:.3f}' for v in one.dsc)} {one.error}"
-                note(line.rstrip(), silent or sys.stderr.isatty())
+                note(line.rstrip(), self.telling.silent or sys.stderr.isatty())
                 advance(begun, total)
 
             found = interactive(plan, options.out, tell, command=sys.argv[1:])
@@ -95,7 +102,7 @@ class Interactive:
 
     def _report(self, found: list[Rounds], lost: list[Rounds]) -> None:
         figures = summaries(found, METRICS, seed=self.cases.seed)
-        if self.cases.json:
+        if self.telling.json:
             print_json({"failed": [{"case": one.case, "error": one.error} for one in lost], "summaries": figures})
             return
         for one in figures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from voxtrace.bench.challenge.submission import read_submission
 from voxtrace.bench.files import write_json, write_text
 from voxtrace.cli import outputs
 from voxtrace.cli.challenge_text import boost_lines, ranking_lines, reproduction_lines
-from voxtrace.cli.options import MANY
+from voxtrace.cli.options import MANY, TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.eval.metrics import TOLERANCE_MM
 from voxtrace.eval.ranking import Aggregate, Rules, Scheme, Ties
@@ -53,10 +53,7 @@ class RunCases:
     """Tolerance of NSD."""
     again: bool = False
     """Run again the cases that failed before."""
-    json: bool = False
-    """Print one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
+    telling: TellOptions = field(default_factory=TellOptions)
 
     def run(self) -> int:
         """Run all cases; returns 0, or 3 if some failed."""
@@ -71,7 +68,7 @@ class RunCases:
         submission = read_submission(self.submission)
         sandbox = choose(submission, self.sandbox)
         outputs.check_folder(self.out)
-        silent = self.quiet or self.json
+        silent = self.telling.silent
         note(f"{submission.name}: {len(cases)} cases, sandbox {sandbox.name}", silent)
         allow = tuple(map(Path, self.allow))
         plan = Plan(submission, cases, sandbox, limits, self.out, allow, self.tolerance_mm, self.again)
@@ -87,7 +84,7 @@ class RunCases:
 
     def _tell(self, run: Run) -> int:
         summary = run.summary()
-        if self.json:
+        if self.telling.json:
             print_json({"submission": run.name, "out": str(run.folder), "sandbox": run.settings["sandbox"]} | summary)
         else:
             counts = ", ".join(f"{count} {status}" for status, count in summary["statuses"].items())

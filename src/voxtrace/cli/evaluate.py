@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from voxtrace import engines
 from voxtrace.bench.asking import KINDS, ONE_PROMPT
 from voxtrace.bench.evaluate import evaluate
 from voxtrace.cli.measuring import Z_RANGES, CaseOptions, carry_out
+from voxtrace.cli.options import TellOptions
 from voxtrace.errors import InputError
 
 PROMPTS = "|".join([*(kind for kind in KINDS if kind not in ("click-jitter", "wrong-clicks")), ONE_PROMPT])
@@ -35,6 +36,7 @@ class Evaluate:
     predictions: Annotated[Path | None, arg(metavar="DIR")] = None
     """Masks made elsewhere, instead of a model: one for each case, with the stem of its image. With it, --data may also
     be a folder of reference masks."""
+    telling: TellOptions = field(default_factory=TellOptions)
 
     def run(self) -> int:
         """Measure; returns 0, or 3 if some cases failed."""
@@ -46,4 +48,6 @@ class Evaluate:
             z_ranges=Z_RANGES[self.z_range],
             predictions=str(self.predictions or ""),
         )
-        return carry_out(self.cases, lambda tell: evaluate(plan, self.cases.out, tell, command=sys.argv[1:]))
+        return carry_out(
+            self.cases, self.telling, lambda tell: evaluate(plan, self.cases.out, tell, command=sys.argv[1:])
+        )

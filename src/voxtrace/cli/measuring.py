@@ -15,6 +15,7 @@ from voxtrace.bench.plan import TOLERANCE, Plan
 from voxtrace.bench.truths import OBJECTS_A_CASE
 from voxtrace.bench.worst import MOST
 from voxtrace.cli import outputs
+from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.eval.results import Row, missing_parquet
 from voxtrace.eval.summary import summaries
@@ -51,10 +52,6 @@ class CaseOptions:
     """Side in pixels to which frames are scaled for the net, where the weights file does not say."""
     worst: Annotated[int, arg(metavar="N")] = MOST
     """Of each model, keep so many of the worst cases as small pictures for `voxtrace report`; 0 keeps none."""
-    json: bool = False
-    """Print the figures as one JSON object."""
-    quiet: bool = False
-    """No progress bar and no notes."""
 
     def plan(self, models: tuple[str, ...], **more: Any) -> Plan:
         """The plan for these models and whatever else a command asks. Raises InputError, PromptError."""
@@ -75,27 +72,26 @@ class CaseOptions:
         )
 
 
-def carry_out(options: CaseOptions, run: Callable[[Tell], Outcome]) -> int:
+def carry_out(options: CaseOptions, telling: TellOptions, run: Callable[[Tell], Outcome]) -> int:
     """Run an evaluation with a bar and a report; returns the exit code."""
     outputs.check_folder(options.out)
-    silent = options.quiet or options.json
     if lacking := missing_parquet():
-        note(f"note: {lacking}", silent)
-    with progress("measuring", silent, "cases") as advance:
+        note(f"note: {lacking}", telling.silent)
+    with progress("measuring", telling.silent, "cases") as advance:
 
         def tell(row: Row, begun: int, total: int) -> None:
-            note(row_line(row), silent or sys.stderr.isatty())
+            note(row_line(row), telling.silent or sys.stderr.isatty())
             advance(begun, total)
 
         outcome = run(tell)
-    report(outcome, options)
+    report(outcome, options, telling.json)
     return FAILED if outcome.failed else 0
 
 
-def report(outcome: Outcome, options: CaseOptions) -> None:
+def report(outcome: Outcome, options: CaseOptions, as_json: bool) -> None:
     """Figures of each contender, then what failed."""
     found = summaries(outcome.rows, seed=options.seed)
-    if options.json:
+    if as_json:
         lost = [{"case": r.case, "object": r.object, "model": r.model, "error": r.error} for r in outcome.failed]
         print_json({"rows": len(outcome.rows), "kept": outcome.kept, "failed": lost, "summaries": found})
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace import io
 from voxtrace.cli import outputs
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, WriteOptions
+from voxtrace.cli.options import LazyEngine, Marked
 from voxtrace.cli.report import LOW_CONFIDENCE, heading
 from voxtrace.cli.terminal import print_json, progress, say
 from voxtrace.errors import InputError, ModelError, OutputError, PromptError
@@ -29,7 +29,7 @@ SHOWN = 24  # pictures in a preview
 
 
 @dataclass(frozen=True)
-class OnePrompt:
+class OnePrompt(Marked):
     """Mark an object on one picture and find it on all others of a folder; write one label PNG a picture, same stem."""
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
@@ -38,18 +38,14 @@ class OnePrompt:
     """The picture that is marked: a name in FOLDER, or a file elsewhere."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The folder for the masks."""
-    marks: MarkOptions = field(default_factory=MarkOptions)
-    using: ModelOptions = field(default_factory=ModelOptions)
     window: Annotated[str | None, arg(metavar="NAME|LEVEL/WIDTH|pLOW-HIGH")] = None
     """Grey window for pictures of more than 8 bits; by default each picture's own."""
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw the first pictures with their masks."""
-    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Segment the set; returns the exit code."""
-        self.marks.require()
-        self.using.check()
+        self.check()
         if self.using.overlap != "settle":
             raise ModelError("--overlap keep: a set's masks are label maps; only settle is possible here")
         images, marked, wanted = self._images()

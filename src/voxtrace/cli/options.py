@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -199,11 +199,9 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
-class WriteOptions:
-    """What may be replaced, and what is told."""
+class TellOptions:
+    """What is told."""
 
-    overwrite: bool = False
-    """Replace outputs that are there already, in a batch what is done already; never an input."""
     json: bool = False
     """Print one JSON object."""
     quiet: bool = False
@@ -213,3 +211,25 @@ class WriteOptions:
     def silent(self) -> bool:
         """Whether nothing but results and warnings is told: progress beside JSON would only disturb."""
         return self.quiet or self.json
+
+
+@dataclass(frozen=True)
+class WriteOptions(TellOptions):
+    """What may be replaced, and what is told."""
+
+    overwrite: bool = False
+    """Replace outputs that are there already, in a batch what is done already; never an input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """What the commands share that find a marked object."""
+
+    marks: MarkOptions = field(default_factory=MarkOptions)
+    using: ModelOptions = field(default_factory=ModelOptions)
+    writing: WriteOptions = field(default_factory=WriteOptions)
+
+    def check(self) -> None:
+        """Raise PromptError if nothing is marked, ModelError for options that mean nothing."""
+        self.marks.require()
+        self.using.check()

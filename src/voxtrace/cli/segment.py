@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, check_case, run_case
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, ReadOptions, WriteOptions
+from voxtrace.cli.options import LazyEngine, Marked, ReadOptions
 from voxtrace.cli.report import Report, heading
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.errors import InputError, OutputError
@@ -21,7 +21,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(Marked):
     """Segment an object in a volume or picture from one prompt, and write its mask in the scan's own geometry."""
 
     scans: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCAN [SCAN ...]")]
@@ -29,17 +29,13 @@ class Segment:
     Several scans get the same prompts, each its own mask."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The mask's file: .nii.gz, .nii, .seg.nrrd, .nrrd, .mha, .npz; pictures: .png, .tif. Several scans: a folder."""
-    marks: MarkOptions = field(default_factory=MarkOptions)
-    using: ModelOptions = field(default_factory=ModelOptions)
     reading: ReadOptions = field(default_factory=ReadOptions)
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw a picture of the result. For several scans a folder."""
-    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Segment every scan; returns the exit code."""
-        self.marks.require()
-        self.using.check()
+        self.check()
         cases = self._cases()
         for case in cases:
             outputs.check_input(case.scan_file, "scan")

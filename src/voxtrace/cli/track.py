@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,34 +10,30 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, check_case, run_case
-from voxtrace.cli.options import LazyEngine, MarkOptions, ModelOptions, WriteOptions
+from voxtrace.cli.options import LazyEngine, Marked
 from voxtrace.cli.report import heading
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.volume import Video
 
 
 @dataclass(frozen=True)
-class Track:
+class Track(Marked):
     """Track an object through a video (mp4, avi, mkv, or a folder of frames); write one label PNG a frame."""
 
     video: Annotated[Positional[Path], arg(metavar="VIDEO")]
     """The video, or a folder of equally large pictures in the order of their names."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The folder for the masks, one PNG a frame."""
-    marks: MarkOptions = field(default_factory=MarkOptions)
-    using: ModelOptions = field(default_factory=ModelOptions)
     backward: bool = False
     """Also track from the prompt back to the beginning."""
     overlay: Annotated[Path | None, arg(metavar="OUT.mp4")] = None
     """Also write the video with the masks drawn in."""
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw a strip of frames."""
-    writing: WriteOptions = field(default_factory=WriteOptions)
 
     def run(self) -> int:
         """Track; returns the exit code."""
-        self.marks.require()
-        self.using.check()
+        self.check()
         case = Case(
             scan=self.video,
             out=self.out,
