@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import Positional, arg
@@ -131,15 +132,9 @@ class Rank:
         runs = [read_run(folder) for folder in self.runs]
         found = standings(runs, parse_metrics(self.metrics), rules, self.draws, self.seed, self.alpha)
         if self.out is not None:
-            outputs.check_folder(self.out)
-            outputs.make_folder(self.out)
+            _keep(self.out, "ranking.json", found.to_json())
             write_text(self.out / "ranking.csv", found.csv())
-            write_json(self.out / "ranking.json", found.to_json())
-        if self.json:
-            print_json(found.to_json())
-            return 0
-        for line in ranking_lines(found):
-            say(line)
+        _tell(ranking_lines(found), found.to_json() if self.json else None)
         return 0
 
 
@@ -169,14 +164,8 @@ class Reproduce:
         found = reproduce(first, second, deltas)
         if self.out is not None:
             named = {"first": _place(first), "second": _place(second)}
-            outputs.check_folder(self.out)
-            outputs.make_folder(self.out)
-            write_json(self.out / "reproduction.json", named | found.to_json())
-        if self.json:
-            print_json(found.to_json())
-        else:
-            for line in reproduction_lines(found):
-                say(line)
+            _keep(self.out, "reproduction.json", named | found.to_json())
+        _tell(reproduction_lines(found), found.to_json() if self.json else None)
         return 0 if found.reproduced else SOME_FAILED
 
 
@@ -199,15 +188,25 @@ class Compare:
         found = compare(before, after)
         if self.out is not None:
             named = {"before": _place(before), "after": _place(after)}
-            outputs.check_folder(self.out)
-            outputs.make_folder(self.out)
-            write_json(self.out / "comparison.json", named | found.to_json())
-        if self.json:
-            print_json(found.to_json())
-        else:
-            for line in boost_lines(found):
-                say(line)
+            _keep(self.out, "comparison.json", named | found.to_json())
+        _tell(boost_lines(found), found.to_json() if self.json else None)
         return 0
+
+
+def _keep(folder: Path, name: str, content: dict[str, Any]) -> None:
+    """Write JSON into a folder that is made if need be."""
+    outputs.check_folder(folder)
+    outputs.make_folder(folder)
+    write_json(folder / name, content)
+
+
+def _tell(lines: Iterable[str], instead: dict[str, Any] | None) -> None:
+    """Print lines for a person, or one JSON object instead."""
+    if instead is not None:
+        print_json(instead)
+        return
+    for line in lines:
+        say(line)
 
 
 def _place(run: Run) -> str:
