@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests and training read the labelled cases from here; tests that need them skip where they are absent.
 export VOXTRACE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: setup demo test test-slow oracle check lint types layers clean
+.PHONY: setup demo competition test test-slow oracle check lint types layers clean
 
 setup: $(VENV)/.installed
 
@@ -21,6 +21,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 demo: setup
 	$(BIN)/python -m voxtrace.demo
+
+# every submission in competition/, in a sandbox, on cases made from the labelled ones
+competition: setup
+	$(BIN)/python -m voxtrace.bench.competition --data $(VOXTRACE_DATA) --out out/competition
 
 # lint, types and import layers first (seconds), then the tests
 check: lint types layers

@@ -39,6 +39,7 @@ def test_limits_are_read_with_units():
     assert parse_limits("memory=8G, cpus=2,seconds=0.5,disk=512m") == Limits(8 * 2**30, 2, 0.5, 512 * 2**20)
     assert parse_limits("memory=1.5G").memory == 1.5 * 2**30
     assert parse_limits("") == Limits()
+    assert parse_limits("cpus=1", Limits(cpus=3, seconds=7)) == Limits(cpus=1, seconds=7)
 
 
 def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):

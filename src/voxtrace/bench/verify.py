@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.bench import interactive as rounds_of
-from voxtrace.bench.challenge import locking as challenge
 from voxtrace.bench.evaluate import evaluate
 from voxtrace.bench.lock import code_hash, read_lock, settings
 from voxtrace.bench.plan import Plan
@@ -19,6 +18,7 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.journal import FILE, differences
 from voxtrace.eval.results import COLUMNS, read_results
 
+CHALLENGES = ("challenge run", "competition")  # their submissions are run by others of our commands
 NOT_COMPARED = ("seconds", "peak_mb", "error")  # what a machine's mood decides
 TOLERANCE = 1e-6
 
@@ -44,10 +44,10 @@ def verify(folder: Path, again: Path, data: str | None = None, tolerance: float 
     Raises CaseMissingError if `folder` holds no finished run, InputError if a challenge's.
     """
     lock = read_lock(folder)
-    if lock["what"] == challenge.WHAT:
+    if lock["what"] in CHALLENGES:
         raise InputError(
-            f"{folder} is a run of a submission; run that again (`command` in its lock.json) with another --out, "
-            "and compare with `voxtrace challenge reproduce`"
+            f"{folder} is a {lock['what']}; give its `command` in lock.json again with another --out, and compare "
+            "the runs of submissions with `voxtrace challenge reproduce`"
         )
     plan = Plan.of(lock["plan"])
     plan = plan if data is None else replace(plan, data=data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from voxtrace.errors import InputError
@@ -43,8 +43,8 @@ def usable_cpus() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def parse_limits(text: str) -> Limits:
-    """`memory=8G,cpus=2,seconds=120` -> Limits; what is not named keeps its default. Raises InputError."""
+def parse_limits(text: str, usual: Limits | None = None) -> Limits:
+    """`memory=8G,cpus=2,seconds=120` -> Limits; what is not named is as in `usual` or by default. Raises InputError."""
     given: dict[str, Any] = {}
     names = [field.name for field in fields(Limits)]
     for part in filter(None, (piece.strip() for piece in text.split(","))):
@@ -52,7 +52,7 @@ def parse_limits(text: str) -> Limits:
         if name not in names or not equals:
             raise InputError(f"limit {part!r} is not understood; write for example {EXAMPLE}")
         given[name] = _number(name, value)
-    return Limits(**given)
+    return replace(usual or Limits(), **given)
 
 
 def _number(name: str, text: str) -> float | int:

@@ -1,0 +1,17 @@
+"""voxtrace-small with the weights of its attention and perceptrons in 8 bits, multiplied as whole numbers.
+
+Convolutions stay in 32 bits: PyTorch quantises them only after it has seen data.
+"""
+
+import sys
+import warnings
+
+import torch
+
+from voxtrace.bench.challenge.answering import answer
+from voxtrace.checkpoints import load
+from voxtrace.engines.torch import TorchEngine
+
+warnings.simplefilter("ignore", DeprecationWarning)  # it will move to another package; here it still works
+net = torch.ao.quantization.quantize_dynamic(load("voxtrace-small"), {torch.nn.Linear}, torch.qint8)
+answer(TorchEngine(net, "cpu"), *sys.argv[1:])
