@@ -1,18 +1,22 @@
-"""Which files and tests are asked for; where the labelled cases are."""
+"""Which files and tests are asked for, and what many of them need."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-TORCH = "pytestmark = pytest.mark.torch"
+if TYPE_CHECKING:
+    from command_line import CommandLine
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A file whose tests all need torch is not even imported where they are not asked for: that alone takes seconds."""
     if collection_path.suffix != ".py" or "not torch" not in config.getoption("markexpr"):
         return None
-    return TORCH in collection_path.read_text(encoding="utf-8").splitlines() or None
+    lines = collection_path.read_text(encoding="utf-8").splitlines()
+    return any(line.startswith("pytestmark") and "mark.torch" in line for line in lines) or None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
@@ -21,6 +25,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("data"):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture
+def voxtrace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> "CommandLine":
+    """The command line, called as a shell does; its engine is without a net."""
+    # Imported at need, here and below: a run of one small file should not wait for the command line, nor for torch.
+    from command_line import CommandLine
+
+    return CommandLine(capsys, monkeypatch)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """The manifest of two pictures, a volume and a video, in tmp_path/data."""
+    from labelled import write_cases
+
+    return write_cases(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For nets and maps so small that threads cost more than they bring."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

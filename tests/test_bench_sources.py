@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import CommandLine, write_mask
+from command_line import write_mask
 from labelled import SHAPE, write_cases
 from phantoms import lesion
 from voxtrace.bench.sources import cases_of, hashes, thinned
@@ -15,11 +15,6 @@ from voxtrace.bench.truths import chosen, open_case
 from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.results import read_results
 from voxtrace.manifest import read_manifest
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> Path:

@@ -4,26 +4,13 @@ import csv
 import json
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from command_line import CommandLine
 from fake_engine import FakeEngine
-from labelled import write_cases
 from voxtrace import engines
 from voxtrace.bench.lock import read_lock
 from voxtrace.bench.robustness import LEVELS
 from voxtrace.eval.results import read_results
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
-
-
-@pytest.fixture
-def manifest(tmp_path):
-    return write_cases(tmp_path / "data")
 
 
 class Worse(FakeEngine):

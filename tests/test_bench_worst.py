@@ -1,26 +1,13 @@
 """The worst cases of a run are kept as pictures beside its results: which, what is on them, and when none."""
 
 import numpy as np
-import pytest
 
-from command_line import CommandLine
-from labelled import write_cases
 from phantoms import phantom
 from voxtrace.bench.shown import Sight, read_sight, shown, write_sight
 from voxtrace.bench.truths import Target
 from voxtrace.bench.worst import Worst, read_worst
 from voxtrace.preview.view import View
 from voxtrace.prompts import BOX_START, BOX_STOP, Box, FramePrompt, Point
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
-
-
-@pytest.fixture
-def manifest(tmp_path):
-    return write_cases(tmp_path / "data")
 
 
 def target():

@@ -6,16 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from command_line import CommandLine
 from voxtrace.bench.challenge.limits import Limits
 from voxtrace.bench.challenge.runs import CaseRow, Run, read_run, write_run
 
 MACHINE = {"processor": "abacus", "cpus": 2}
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 def settings(name, sha="s"):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from challenge_kit import CASE, SANDBOXES, block, working, write_case, write_submission
-from command_line import CommandLine
 from voxtrace.bench.challenge.running import Plan, run_plan
 
 # One after the other: each watches the machine's processes, memory groups and disk.
@@ -35,11 +34,6 @@ DEEDS = {
     "16": ("crashed", "kill -SEGV $$"),
     "17": ("ok", "cp answer.npz $out"),
 }
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

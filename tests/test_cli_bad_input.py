@@ -9,15 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from command_line import BOX, SHAPE, CommandLine, write_mask, write_nifti, write_picture, write_scan
+from command_line import BOX, SHAPE, write_mask, write_nifti, write_picture, write_scan
 from phantoms import affine, phantom
 from voxtrace import cli, engines
 from voxtrace.volume import Volume
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -4,14 +4,9 @@ import json
 
 import pytest
 
-from command_line import CommandLine, write_scan
+from command_line import write_scan
 
 PROMPTS = {"objects": [{"name": "lesion", "prompts": [{"kind": "box", "z": 6, "y0": 7, "x0": 16, "y1": 17, "x1": 27}]}]}
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -5,17 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from command_line import CommandLine, write_mask, write_picture, write_scan
+from command_line import write_mask, write_picture, write_scan
 from phantoms import labels, phantom
 from voxtrace import checkpoints
 from voxtrace.cli import doctor
 from voxtrace.cli.info import direction
 from voxtrace.io import write
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 def test_info_of_a_scan_names_geometry_values_and_window(voxtrace, tmp_path):

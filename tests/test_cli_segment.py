@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import BOX, SHAPE, CommandLine, dice, true_lesion, write_mask, write_picture, write_scan
+from command_line import BOX, SHAPE, dice, true_lesion, write_mask, write_picture, write_scan
 from phantoms import write_dicom_series
 from voxtrace.cli import main
 from voxtrace.io import read, read_mask
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -4,15 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import CommandLine, write_picture
+from command_line import write_picture
 from voxtrace.io import read
 
 FRAME_BOX = "2:8,25,22,40"
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 @pytest.fixture

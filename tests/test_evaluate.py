@@ -1,28 +1,16 @@
 """`voxtrace evaluate` from the manifest to the tables, with an engine without a net."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import CommandLine
 from fake_engine import FakeEngine
-from labelled import BLOCKS, write_cases
+from labelled import BLOCKS
 from voxtrace import engines
 from voxtrace.errors import CheckpointError
 from voxtrace.eval.results import read_results
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
-
-
-@pytest.fixture
-def manifest(tmp_path) -> Path:
-    return write_cases(tmp_path / "data")
 
 
 def by_case(folder):

@@ -2,20 +2,12 @@
 
 from collections import Counter
 
-import pytest
-
-from command_line import CommandLine
 from fake_engine import FakeEngine
 from labelled import write_cases
 from voxtrace import engines
 from voxtrace.eval.results import read_results
 
 WAYS = ("box", "box-jitter", "click", "clicks5", "scribble", "mask", "recist", "oneprompt")
-
-
-@pytest.fixture
-def voxtrace(capsys, monkeypatch):
-    return CommandLine(capsys, monkeypatch)
 
 
 def test_every_prompt_finds_every_object_it_makes_sense_for(voxtrace, tmp_path):

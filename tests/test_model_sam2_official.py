@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.prompts import BOX_START, FramePrompt
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"2.1": "sam2.1/sam2.1_hiera_", "2.0": "sam2/sam2_hiera_"}
@@ -67,14 +67,6 @@ WALKS: dict[str, tuple[Objects, int, bool]] = {
 }
 # Biases of the object score that leave the object present on some frames and absent on others.
 PRESENT = {"2.1": 7.25, "2.0": 5.3}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny maps: threads cost more than they bring
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

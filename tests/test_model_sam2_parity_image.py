@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from voxtrace.model.hiera import HieraConfig
 from voxtrace.model.mask_decoder import Masks, choose
 from voxtrace.prompts import FramePrompt
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 pytest.importorskip("transformers", reason="the twin net comes from transformers: pip install 'voxtrace[test]'")
 
 PROMPTS = {
@@ -27,14 +26,6 @@ PROMPTS = {
     "box and clicks": marks((40, 70, 1), (100, 30, 0), box=(20, 30, 70, 90)),
     "click at the border": marks((0, 127, 1)),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny maps: threads cost more than they bring
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=["2.1", "2.0"])

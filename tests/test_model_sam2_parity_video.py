@@ -5,11 +5,10 @@ Ours goes the product's own way: TorchEngine, the FIFO memory and tracking.propa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 
 from sam2_twins import (
     TOLERANCE,
@@ -29,7 +28,7 @@ from sam2_twins import (
 from voxtrace.engines.torch import TorchEngine
 from voxtrace.model.config import CONFIGS
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 pytest.importorskip("transformers", reason="the twin net comes from transformers: pip install 'voxtrace[test]'")
 
 SIDE, FRAMES, LAST = 128, 13, 12
@@ -54,14 +53,6 @@ WALKS: dict[str, tuple[Objects, int, bool]] = {
 OF_VERSION_2_0 = ("box", "mask", "two objects", "prompts on two frames", "reverse, prompts on two frames")
 # Biases of the object score that leave the object present on some frames and absent on others.
 PRESENT = {"2.1": -11.0, "2.0": -7.6}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny maps: threads cost more than they bring
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,9 @@ from voxtrace.train.framing import choose_frames, choose_window  # noqa: E402
 from voxtrace.train.samples import Options, Sampler, cut_clip  # noqa: E402
 from voxtrace.train.synth import SynthPool  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 PLAIN = Options(strength=Strength.none(), whole_frame=0.0, box_jitter=0.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in the worker processes; more threads cost more than they bring for such small pictures."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ball_case(name: str = "balls") -> LoadedCase:
