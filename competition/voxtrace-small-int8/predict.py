@@ -12,6 +12,6 @@ from voxtrace.bench.challenge.answering import answer
 from voxtrace.checkpoints import load
 from voxtrace.engines.torch import TorchEngine
 
-warnings.simplefilter("ignore", DeprecationWarning)  # it will move to another package; here it still works
+warnings.simplefilter("ignore")  # this will move to another package; in the pinned PyTorch it works
 net = torch.ao.quantization.quantize_dynamic(load("voxtrace-small"), {torch.nn.Linear}, torch.qint8)
 answer(TorchEngine(net, "cpu"), *sys.argv[1:])
