@@ -13,7 +13,6 @@ from voxtrace import io
 from voxtrace.cli.options import Scan
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.errors import VoxtraceError
-from voxtrace.io.reading import read_labels
 from voxtrace.volume import Picture, Volume
 from voxtrace.windowing import automatic
 
@@ -93,7 +92,7 @@ def _labels(array: np.ndarray, file: Path) -> dict[str, Any]:
     values, counts = np.unique(array, return_counts=True)
     if len(values) > MANY_LABELS or values[-1] >= MANY_LABELS:
         return {}
-    names = read_labels(file) if file.is_file() else {}
+    names = io.read_labels(file) if file.is_file() else {}
     pairs = zip(values.tolist(), counts.tolist(), strict=True)
     return {"labels": {f"{int(v)} {names.get(int(v), '')}".strip(): n for v, n in pairs if v} or None}
 
