@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,17 +50,20 @@ class Limits:
 class Window(Protocol):
     """What all windows can do."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def limits(self, array: np.ndarray) -> Limits:
         """Settle the window on the values of a whole scan. InputError if none of them is finite."""
         ...
 
     def apply(self, array: np.ndarray) -> np.ndarray:
         """Any real array -> uint8 of the same shape."""
-        ...
+        return self.limits(array).apply(array)
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Level(Window):
     """A fixed window, as radiologists name it: `level` is the centre, in the scan's own unit (CT: HU)."""
 
     level: float
@@ -69,16 +73,12 @@ class Level:
         """The same for every scan."""
         return Limits(self.level - self.width / 2, self.level + self.width / 2, _fill(array))
 
-    def apply(self, array: np.ndarray) -> np.ndarray:
-        """Any real array -> uint8 of the same shape."""
-        return self.limits(array).apply(array)
-
     def __str__(self) -> str:
         return f"{self.level:g}/{self.width:g}"
 
 
 @dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(Window):
     """From the `low`-th to the `high`-th percentile (0..100) of the values that are not zero: MR, PET and others."""
 
     low: float = 0.5
@@ -96,16 +96,12 @@ class Percentile:
                 return Limits(float(low), float(high), fill)
         return FullRange().limits(array)
 
-    def apply(self, array: np.ndarray) -> np.ndarray:
-        """Any real array -> uint8 of the same shape."""
-        return self.limits(array).apply(array)
-
     def __str__(self) -> str:
         return f"p{self.low:g}-{self.high:g}"
 
 
 @dataclass(frozen=True, slots=True)
-class FullRange:
+class FullRange(Window):
     """From the smallest to the largest finite value. A constant array becomes black."""
 
     def limits(self, array: np.ndarray) -> Limits:
@@ -115,25 +111,17 @@ class FullRange:
             return Limits(float(array.min()), float(array.max()), fill)
         return Limits(fill, float(np.max(array, initial=-np.inf, where=np.isfinite(array))), fill)
 
-    def apply(self, array: np.ndarray) -> np.ndarray:
-        """Any real array -> uint8 of the same shape."""
-        return self.limits(array).apply(array)
-
     def __str__(self) -> str:
         return "full"
 
 
 @dataclass(frozen=True, slots=True)
-class AsIs:
+class AsIs(Window):
     """0..255 stays what it is: pictures, and scans that somebody windowed before."""
 
     def limits(self, array: np.ndarray) -> Limits:
-        """0 and 255."""
+        """0 and 255: values beyond are cut."""
         return Limits(0.0, 255.0, _fill(array))
-
-    def apply(self, array: np.ndarray) -> np.ndarray:
-        """Any real array -> uint8 of the same shape; values are cut to 0..255."""
-        return self.limits(array).apply(array)
 
     def __str__(self) -> str:
         return "as-is"

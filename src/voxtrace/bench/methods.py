@@ -20,7 +20,7 @@ from voxtrace.io.reading import Scan
 from voxtrace.manifest import KINDS, Case
 from voxtrace.sessions import ImageSession, Session, VideoSession, VolumeSession
 from voxtrace.volume import Picture, Video, Volume
-from voxtrace.windowing import Limits, automatic
+from voxtrace.windowing import Limits, Window, automatic
 
 Find = Callable[[Question], np.ndarray]  # -> (D, H, W) bool of the whole scan; a picture's D is 1
 
@@ -118,7 +118,7 @@ class Net:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Window):
     """A window already settled on the whole scan, for a part of it."""
 
     of_scan: Limits
@@ -126,10 +126,6 @@ class Settled:
     def limits(self, array: np.ndarray) -> Limits:
         """Those of the whole scan, whatever the part holds."""
         return self.of_scan
-
-    def apply(self, array: np.ndarray) -> np.ndarray:
-        """Any real array -> uint8 of the same shape."""
-        return self.of_scan.apply(array)
 
 
 def _found(session: Session, question: Question) -> np.ndarray:
