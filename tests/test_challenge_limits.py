@@ -15,7 +15,7 @@ from voxtrace.bench.challenge.sandbox import namespaces
 from voxtrace.bench.challenge.sandbox.bare import Limited
 from voxtrace.bench.challenge.sandbox.bubblewrap import Bubblewrap
 from voxtrace.bench.challenge.sandbox.choice import choose
-from voxtrace.bench.challenge.sandbox.container import Container, run_command
+from voxtrace.bench.challenge.sandbox.container import Container, image_hash, run_command
 from voxtrace.bench.challenge.sandbox.jail import child
 from voxtrace.bench.challenge.sandbox.order import Order
 from voxtrace.bench.challenge.submission import Submission, read_submission
@@ -160,6 +160,13 @@ def test_an_image_is_killed_by_its_engine_at_a_limit(tmp_path, with_engine, prog
     assert outcome.stopped == stopped
     kills = [line for line in (with_engine / "calls").read_text().splitlines() if line.startswith("kill voxtrace-")]
     assert len(kills) == (stopped != "memory")
+
+
+def test_an_image_is_known_by_its_hash_and_must_be_there(with_engine):
+    engine(with_engine, "docker", '[ "$*" = "image inspect --format {{.Id}} team:latest" ] && echo sha256:12ab')
+    assert image_hash("docker", "team:latest") == "sha256:12ab"
+    with pytest.raises(SandboxError, match="docker pull team:older"):
+        image_hash("docker", "team:older")
 
 
 def test_an_engine_that_does_not_work_is_named_with_its_reason(with_engine):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,19 @@ def test_verify_sends_a_run_of_a_submission_to_reproduce(held, tmp_path):
     held.run("out")
     ran = held.voxtrace("bench", "verify", tmp_path / "out")
     assert (ran.code, "voxtrace challenge reproduce" in ran.err) == (2, True)
+
+
+def test_an_image_is_locked_by_its_hash_not_by_its_tag(tmp_path, capsys, monkeypatch):
+    """The engine is a stand-in that knows one image and does nothing with it."""
+    engine = tmp_path / "engines" / "docker"
+    engine.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{engine.parent}:{os.environ['PATH']}")
+    write_case(tmp_path / "cases")
+    voxtrace, words = CommandLine(capsys, monkeypatch), ("--cases", tmp_path / "cases", "--out", tmp_path / "out")
+    for built, code in (("sha256:12", 3), ("sha256:12", 3), ("sha256:34", 2)):
+        engine.write_text(f'#!/bin/sh\n[ "$1" = image ] && echo {built}\nexit 0\n')
+        engine.chmod(0o755)
+        ran = voxtrace("challenge", "run", "--submission", "team:latest", *words, "--limits", "cpus=1,seconds=5")
+        assert ran.code == code, ran.err
+    assert 'submission.sha256 was "sha256:12", now "sha256:34"' in ran.err
+    assert read_lock(tmp_path / "out")["settings"]["submission"]["sha256"] == "sha256:12"

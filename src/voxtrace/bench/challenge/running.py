@@ -18,6 +18,7 @@ from voxtrace.bench.challenge.cases import ChallengeCase, content_hash, mask_sha
 from voxtrace.bench.challenge.judging import judge, last_words
 from voxtrace.bench.challenge.limits import Limits, usable_cpus
 from voxtrace.bench.challenge.runs import OK, PREDICTIONS, SANDBOX_FAILED, CaseRow, Run, write_run
+from voxtrace.bench.challenge.sandbox.container import image_hash
 from voxtrace.bench.challenge.sandbox.order import Order, Sandbox
 from voxtrace.bench.challenge.sandbox.view import check_hidden
 from voxtrace.bench.challenge.scoring import LEAST_DSC, score_case
@@ -46,10 +47,12 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """All that decides masks and times: a run is gone on with only if none of it changed."""
-        about = {"name": self.submission.name, "sha256": self.submission.sha256, "image": self.submission.image}
+        one = self.submission
+        sha256 = image_hash(self.sandbox.name, one.image) if one.image and not one.sha256 else one.sha256
+        about = {"name": one.name, "sha256": sha256, "image": one.image, "command": list(one.command)}
         here = machine()
         return {
-            "submission": about | {"command": list(self.submission.command)},
+            "submission": about,
             "limits": asdict(self.limits),
             "sandbox": self.sandbox.name,
             "allow": [str(path) for path in self.allow],

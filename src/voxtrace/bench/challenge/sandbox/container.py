@@ -21,6 +21,7 @@ from pathlib import Path
 from voxtrace.bench.challenge.sandbox.jail.output import Written, copy_tail, deliver
 from voxtrace.bench.challenge.sandbox.order import Order, Outcome
 from voxtrace.bench.challenge.submission import INPUTS, OUTPUTS
+from voxtrace.errors import SandboxError
 
 _LOOK_EVERY = 0.05  # seconds
 _KILLED = 137  # what a container gives back when the kernel or the engine killed it
@@ -95,6 +96,18 @@ class Container:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def image_hash(tool: str, image: str) -> str:
+    """What the engine knows an image by: its tag may stand for another one tomorrow.
+
+    Raises SandboxError if it is not there; were it fetched by the first run, that case's time would hold it.
+    """
+    asked = [tool, "image", "inspect", "--format", "{{.Id}}", image]
+    answer = subprocess.run(asked, capture_output=True, text=True)
+    if answer.returncode:
+        raise SandboxError(f"{tool} has no image {image}; fetch or build it first: {tool} pull {image}")
+    return answer.stdout.strip()
 
 
 def run_command(tool: str, order: Order, outputs: Path, name: str) -> list[str]:
