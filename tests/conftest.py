@@ -1,7 +1,7 @@
 """Which files and tests are asked for, and what many of them need."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,32 @@ def voxtrace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     from command_line import CommandLine
 
     return CommandLine(capsys, monkeypatch)
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """The CT phantom, tmp_path/ct.nii.gz."""
+    from command_line import write_scan
+
+    return write_scan(tmp_path / "ct.nii.gz")
+
+
+@pytest.fixture
+def fails(voxtrace: "CommandLine", tmp_path: Path) -> Callable[..., str]:
+    """Call with words; checks that it failed as a mistake does and wrote nothing, and returns the message."""
+
+    def call(*words: object) -> str:
+        before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+        ran = voxtrace(*words)
+        assert ran.code == 2, ran.err
+        assert "Traceback" not in ran.err
+        assert ran.out == ""
+        assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+        assert ran.err.startswith("error: ")
+        assert ran.err.count("\n") <= 3
+        return ran.err
+
+    return call
 
 
 @pytest.fixture

@@ -22,3 +22,8 @@ def written(path: Path, content: Any) -> Path:
     """`content` as PyTorch writes it."""
     torch.save(content, path)
     return path
+
+
+def sam21_tiny(folder: Path, name: str = "mine.pt") -> Path:
+    """A file with the tensors of SAM 2.1 tiny, which are MedSAM2's too."""
+    return written(folder / name, {"model": hollow_state("sam2.1_hiera_tiny")})

@@ -76,7 +76,7 @@ def test_marked_frame_and_the_one_most_wrong_are_shown(tmp_path):
 
 
 def test_a_frame_is_cut_and_turned_with_its_marks():
-    """A 100 x 200 frame upside down; object at rows 40..50, columns 60..80: 12 pixels are left around a square of 20."""
+    """A 100 x 200 frame upside down; object at rows 40..50, columns 60..80: 12 pixels remain around a square of 20."""
     truth = np.zeros((100, 200), bool)
     truth[40:50, 60:80] = True
     picture = np.zeros((100, 200, 3), np.uint8)

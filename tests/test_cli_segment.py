@@ -12,11 +12,6 @@ from voxtrace.cli import main
 from voxtrace.io import read, read_mask
 
 
-@pytest.fixture
-def scan(tmp_path):
-    return write_scan(tmp_path / "ct.nii.gz")
-
-
 def test_a_box_on_one_slice_becomes_a_mask_in_the_scans_geometry(voxtrace, scan, tmp_path):
     ran = voxtrace("segment", scan, "-o", tmp_path / "mask.nii.gz", "--box", BOX)
     assert ran.code == 0, ran.err
