@@ -258,3 +258,12 @@ def test_a_competition_goes_on_where_it_was_and_not_with_other_limits(labelled, 
         hold(replace(asked, limits=parse_limits(LIMITS.format(31))))
     assert main([str(word) for word in words]) == 2
     assert "no case belongs to" in capsys.readouterr().err
+
+
+def test_the_command_keeps_no_place_of_this_machine(labelled, entered, tmp_path, capsys):
+    words = ["--data", labelled, "--out", tmp_path / "out", "--submissions", entered, "--sets", "blocks"]
+    words += ["--limits", "cpus=1,seconds=30"]
+    assert main([str(word) for word in words]) == 0
+    command = read_lock(tmp_path / "out" / "results")["command"]
+    assert command[:6] == ["--data", "data", "--out", "out", "--submissions", "entered"]
+    assert "# A mock competition" in capsys.readouterr().out

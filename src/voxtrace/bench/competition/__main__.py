@@ -12,6 +12,7 @@ from typing import get_args
 from voxtrace.bench.challenge.limits import EXAMPLE, parse_limits
 from voxtrace.bench.challenge.runs import CaseRow
 from voxtrace.bench.challenge.sandbox.choice import Kind
+from voxtrace.bench.competition.cases import SETS
 from voxtrace.bench.competition.holding import LIMITS, Competition, hold
 from voxtrace.errors import VoxtraceError
 
@@ -28,12 +29,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--submissions", type=Path, default=Path("competition"), help="a folder of submissions")
     parser.add_argument("--limits", metavar=EXAMPLE, help="what one case may use, where it is another")
     parser.add_argument("--sandbox", choices=get_args(Kind), default="auto")
+    parser.add_argument(
+        "--sets", nargs="+", default=tuple(SETS), metavar="SET", help="one case of each; by default of 12"
+    )
     args = parser.parse_args(words)
     began = time.monotonic()
     try:
         limits = parse_limits(args.limits or "", LIMITS)
-        asked = Competition(args.data, args.out, args.submissions, limits, args.sandbox)
-        held = hold(asked, _tell, sys.argv[1:] if words is None else words)
+        asked = Competition(args.data, args.out, args.submissions, limits, args.sandbox, tuple(args.sets))
+        held = hold(asked, _tell, _without_places(sys.argv[1:] if words is None else words))
     except VoxtraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +47,11 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     escaped = any(one.escaped for one in held.misdeeds)
     return 3 if escaped or (held.reproduction and not held.reproduction["reproduced"]) else 0
+
+
+def _without_places(words: Sequence[str]) -> list[str]:
+    """The command as it may be published: of a path from the root the name alone."""
+    return [Path(word).name if word.startswith("/") else word for word in words]
 
 
 def _tell(place: str, row: CaseRow) -> None:
