@@ -216,6 +216,8 @@ def test_predict_sh_and_a_named_command_are_run_like_predict(voxtrace, tmp_path)
         ({"--limits": "memory=8Q"}, "memory=8Q"),
         ({"--limits": "cpus=1.5"}, "a whole number is needed"),
         ({"--limits": "cpus=9999"}, "ask for fewer"),
+        ({"--limits": "seconds=1e18"}, "at most 31536000"),
+        ({"--limits": "memory=99999T"}, "is too large"),
         ({"--limits": "cpu=1"}, "limit 'cpu=1' is not understood"),
         ({"--sandbox": "docker"}, "does not run a folder"),
         ({"--allow": "absent"}, "does not exist"),

@@ -9,6 +9,8 @@ from typing import Any
 from voxtrace.errors import InputError
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MOST = {"seconds": 31_536_000, "memory": 2**50, "disk": 2**50}  # a year, a petabyte: the kernel's own numbers end too
+MOST_OTHERS = 2**22  # processes that Linux can number
 EXAMPLE = "memory=8G,cpus=2,seconds=120,disk=1G,processes=256"
 
 
@@ -63,6 +65,8 @@ def _number(name: str, text: str) -> float | int:
         number = 0.0
     if not 0 < number < float("inf"):
         raise InputError(f"limit {name}={text}: a number above 0 is needed, for example {EXAMPLE}")
+    if number * UNITS[unit] > MOST.get(name, MOST_OTHERS):
+        raise InputError(f"limit {name}={text} is too large; at most {MOST.get(name, MOST_OTHERS)}")
     if name == "seconds":
         return number
     whole = round(number * UNITS[unit])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ def attend(pid: int, began: float, limits: dict[str, Any], processes: Processes,
     seen = Seen()
     with suppress(OSError):  # not allowed to all: a crowd of processes must not keep the one who watches from its turn
         os.setpriority(os.PRIO_PROCESS, 0, _URGENT)
+    # To look at the memory of one who forks all the time means to wait for it, and the limit would pass meanwhile.
+    clock = threading.Timer(max(0.0, began + limits["seconds"] - time.monotonic()), processes.kill)
+    clock.daemon = True
+    clock.start()
     while True:
         signal.sigtimedwait([signal.SIGCHLD], _LOOK_EVERY)
         seen.seconds = time.monotonic() - began
@@ -49,6 +54,7 @@ def attend(pid: int, began: float, limits: dict[str, Any], processes: Processes,
         seen.stopped = _broken(seen, memory, limits, used)
         if seen.stopped:
             break
+    clock.cancel()
     processes.kill()
     _reap_all(seen)
     if not seen.stopped and used is not None and used.now() > limits["disk"]:
