@@ -29,7 +29,7 @@ from voxtrace.errors import CaseMissingError, InputError, PromptError
 from voxtrace.prompts import Box
 
 # One after the other: each watches the machine's processes, memory groups and disk.
-pytestmark = pytest.mark.xdist_group("sandbox")
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sandbox")]
 
 SUBMISSIONS = Path(__file__).resolve().parents[1] / "competition"
 SHAPE = (30, 140, 300)  # in a case every third pixel of it, and twelve slices
