@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from voxtrace.bench.rounds import CLICKS, Rounds
-from voxtrace.eval.bootstrap import SEED, figure
+from voxtrace.eval.bootstrap import SEED, Figure as Mean, figure
 from voxtrace.report.blocks import Block, Cell, Column, Figure, Panel, Section, Table, Text, section
 from voxtrace.report.drawing.curves import Scale, curves
 from voxtrace.report.drawing.trade import Estimate
@@ -24,7 +25,7 @@ METRICS = (
     Metric("nsd_auc", "NSD_AUC, at most 4"),
     Metric("seconds_total", "seconds a case, all six steps", seconds, lower=True),
 )
-Means = dict[str, list[Estimate]]
+Means = dict[str, list[Mean]]
 
 
 def corrected(run: Corrected, setting: Setting, title: str) -> Section:
@@ -58,15 +59,19 @@ def _means(run: Corrected, metric: str) -> Means:
     for model in dict.fromkeys(_name(one) for one in run.rounds):
         own = [one for one in run.rounds if _name(one) == model]
         sets, patients = [one.set for one in own], [one.patient for one in own]
-        steps = [figure([getattr(r, metric)[s] for r in own], sets, patients, seed=seed) for s in range(len(STEPS))]
-        found[model] = [Estimate(one.mean, one.low, one.high) for one in steps]
+        found[model] = [
+            figure([getattr(one, metric)[step] for one in own], sets, patients, seed=seed) for step in range(len(STEPS))
+        ]
     return found
 
 
 def _figure(found: Mapping[Metric, Means], setting: Setting) -> Figure:
     panels = []
     for metric, means in found.items():
-        lines = {model: dict[float, Estimate](enumerate(own)) for model, own in means.items()}
+        lines = {
+            model: {float(step): Estimate(one.mean, one.low, one.high) for step, one in enumerate(own)}
+            for model, own in means.items()
+        }
         scale = Scale(
             range(len(STEPS)), ("box", *map(str, range(1, CLICKS + 1))), "after the box, then after each click"
         )
@@ -83,10 +88,7 @@ def _steps(metric: Metric, means: Means) -> Table:
     for step, name in enumerate(STEPS):
         at = [own[step] for own in means.values()]
         best = best_of([fixed(one.mean) for one in at])
-        cells = [
-            Cell(fixed(one.mean), interval({"low": one.low, "high": one.high, "n": 2}), place in best)
-            for place, one in enumerate(at)
-        ]
+        cells = [Cell(fixed(one.mean), interval(asdict(one)), place in best) for place, one in enumerate(at)]
         lines.append((Cell(name), *cells))
     columns = (Column("after", number=False), *(Column(model, model=model) for model in means))
     return Table(f"{metric.title} after each step", columns, tuple(lines), BEST if len(means) > 1 else "")

@@ -32,7 +32,7 @@ def robustness(run: Measured, setting: Setting, title: str) -> Section:
     if points:
         blocks.append(section("Robustness curves", _figure(points, faults, setting)))
         tables = [_table(points, fault) for fault in faults]
-        blocks.append(section("Figures", *tables, failures(run.rows)))
+        blocks.append(section("Levels", *tables, failures(run.rows)))
     blocks.append(section("Worst cases", *worst_cases(run.sights, setting)))
     blocks.append(section("Provenance", weights(run.locks)))
     return Section(title, tuple(block for block in blocks if block is not None))
@@ -52,7 +52,7 @@ def _headline(run: Measured, faults: Sequence[str]) -> str:
 
 
 def _lost(point: Mapping[str, Any]) -> float:
-    return float(point["lost"])
+    return float(point["lost"] or 0)
 
 
 def _loses(point: Mapping[str, Any], models: int) -> str:
@@ -68,13 +68,14 @@ def _level(level: float, fault: str) -> str:
 def _figure(points: Points, faults: Sequence[str], setting: Setting) -> Figure:
     """One scale of DSC for all faults, so that they can be compared."""
     whole = [point for point in points if point["kind"] == OVERALL]
-    limits = unit_limits([value for point in whole for value in (point["low"], point["high"])])
+    every = [Estimate.of(point, "dsc") for point in whole]
+    limits = unit_limits([value for one in every for value in (one.low, one.high)])
     panels = []
     for fault in faults:
         own = [point for point in whole if point["fault"] == fault]
         lines: dict[str, dict[float, Estimate]] = {}
         for point in own:
-            lines.setdefault(_name(point), {})[point["level"]] = Estimate(point["dsc"], point["low"], point["high"])
+            lines.setdefault(_name(point), {})[point["level"]] = Estimate.of(point, "dsc")
         levels = sorted({point["level"] for point in own})
         names = [f"{level * 100:g}%" if fault != "click-jitter" else f"{level:g}" for level in levels]
         svg = curves(lines, setting.palette, Scale(levels, names, _levels(fault)), "DSC", limits)

@@ -1,4 +1,4 @@
-"""A report as Markdown: the same texts and tables. Drawings and pictures are in the HTML file only."""
+"""A report as Markdown: the same texts and tables; of drawings what they show in words, of pictures nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def markdown(document: Document) -> str:
 
 
 def _section(part: Section, level: int) -> Iterator[str]:
-    if not any(not isinstance(block, Figure | Pictures) for block in part.walk()):
+    if all(isinstance(block, Pictures) for block in part.walk()):
         return
     yield f"{'#' * level} {_plain(part.title)}"
     yield ""
@@ -41,6 +41,17 @@ def _block(block: Block, under: str = "") -> Iterator[str]:
             yield ""
         case Table():
             yield from _table(block, under)
+        case Figure():
+            yield from _figure(block, under)
+
+
+def _figure(figure: Figure, under: str) -> Iterator[str]:
+    if figure.title != under:
+        yield from (f"**{_plain(figure.title)}**", "")
+    yield from (f"- {_plain(': '.join(filter(None, (one.title, one.description))))}" for one in figure.panels)
+    yield ""
+    if figure.caption:
+        yield from (_plain(figure.caption), "")
 
 
 def _table(table: Table, under: str) -> Iterator[str]:

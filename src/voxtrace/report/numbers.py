@@ -47,6 +47,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.{digits}f}"
 
 
+def memory(size: float | None) -> str:
+    """Bytes as whole MB (2**20)."""
+    return NONE if size is None else f"{size / 2**20:.0f}"
+
+
 def probability(value: float) -> str:
     """<0.001, 0.034, 1."""
     return "<0.001" if value < 0.001 else "1" if value > 0.9995 else f"{value:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 from importlib import resources
@@ -22,6 +23,8 @@ from voxtrace.report.blocks import (
 )
 from voxtrace.report.palette import Palette
 from voxtrace.report.signs import line_sign, sign
+
+WIDE = 9  # columns; more of them are printed small
 
 
 def page(document: Document, palette: Palette) -> str:
@@ -90,19 +93,25 @@ def _table(table: Table, palette: Palette, under: str) -> str:
     head = "".join(_head(column, _longest(table, place), palette) for place, column in enumerate(table.columns))
     body = "\n".join(_row(row, table.columns) for row in table.rows)
     label = escape(table.title)
+    wide = ' class="wide"' if len(table.columns) > WIDE else ""
     note = f'\n<p class="note">{escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="table">\n{_title(table.title, under)}<div class="scroll" role="region" aria-label="{label}" '
-        f'tabindex="0">\n<table aria-label="{label}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
-        f"</table>\n</div>{note}\n</div>"
-    )
+    inner = f'<table{wide} aria-label="{label}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+    scroll = f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n{inner}\n</div>'
+    return f'<div class="table">\n{_title(table.title, under)}{scroll}{note}\n</div>'
 
 
 def _head(column: Column, longest: int, palette: Palette) -> str:
     """A column of texts has room for its longest one, as far as the style allows it."""
-    mark = f"{sign(palette.of(column.model))} " if column.model else ""
+    name = _marked(column.name, sign(palette.of(column.model))) if column.model else escape(column.name)
     room = "" if column.number else f' style="--ch: {longest}"'
-    return f'<th scope="col"{_align(column)}{room}>{mark}{escape(column.name)}</th>'
+    return f'<th scope="col"{_align(column)}{room}>{name}</th>'
+
+
+def _marked(name: str, mark: str) -> str:
+    """The sign stays on the line of the name's first word, if that is no word without end."""
+    first = re.match(r"[^\s_/-]{1,16}(?:[\s_/-]|$)", name)
+    end = first.end() if first else 0
+    return f'<span class="whole">{mark} {escape(name[:end])}</span>{escape(name[end:])}'
 
 
 def _longest(table: Table, place: int) -> int:

@@ -44,7 +44,7 @@ def weights(locks: Sequence[Mapping[str, Any]]) -> Table | None:
 def run_facts(run: Run, lock: Mapping[str, Any]) -> Facts:
     """What a submission was run with. lock: {} where the run has none."""
     about, limits, machine = run.settings["submission"], run.settings["limits"], run.machine
-    bounds = [f"{limits['memory'] / 2**30:g} GB memory", f"{limits['seconds']:g} s a case"]
+    bounds = [f"{_bytes(limits['memory'])} memory", f"{limits['seconds']:g} s a case"]
     bounds += [f"cpus {limits['cpus']}"] if limits.get("cpus") else []
     scoring = run.settings.get("scoring") or {}
     what = about.get("image") or " ".join(about.get("command") or ())
@@ -85,6 +85,10 @@ def software(settings: Mapping[str, Any], code: str) -> str:
     own += f" (code {code[:DIGEST]})" if own and code else ""
     others = [f"{name} {version}" for name, version in (settings.get("versions") or {}).items()]
     return ", ".join([own, *others] if own else others)
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**30:g} GB" if size % 2**30 == 0 else f"{size / 2**20:.0f} MB"
 
 
 def machine_text(machine: Mapping[str, Any]) -> str:

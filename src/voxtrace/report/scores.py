@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxtrace.eval.results import Row
+from voxtrace.eval.results import DONE, Row
 from voxtrace.report.blocks import Cell, Column, Table
 from voxtrace.report.numbers import NONE, best_of, counted, fixed, interval, seconds
 
 Summary = Mapping[str, Any]
+GIVEN = "given"  # as the results call masks for which nothing was asked
 GROUPS = (("by_kind", "By kind"), ("by_modality", "By modality"), ("by_set", "By set"))
+BOXES = (
+    "Box: quartiles and median; line: as far as 1.5 times their distance; violin behind it; dots: cases, "
+    "of more than 25 those beyond the line. Box from 5 cases, violin from 10. n: cases."
+)
 BEST = "Bold: the best mean of the line, equal ones too; where intervals overlap it may be by chance."
 
 
@@ -38,8 +43,22 @@ def ways(found: Iterable[Summary]) -> dict[str, list[Summary]]:
 
 
 def way_name(prompt: str, z_range: bool) -> str:
-    """As a person would say it."""
-    return f"{prompt}, z range told" if z_range else prompt
+    """How was asked, as a person would say it."""
+    if prompt == GIVEN:
+        return "masks made elsewhere"
+    return f"asked by {prompt}, z range told" if z_range else f"asked by {prompt}"
+
+
+def all_ways(found: Iterable[Summary]) -> str:
+    """All ways of asking in a few words: asked by box, click and mask, with and without the z range."""
+    asked = [(one["prompt"], one["z_range"]) for one in found]
+    prompts = [prompt for prompt in dict.fromkeys(prompt for prompt, _ in asked) if prompt != GIVEN]
+    if not prompts:
+        return way_name(GIVEN, False)
+    words = " and ".join(filter(None, (", ".join(prompts[:-1]), prompts[-1])))
+    told = {z_range for _, z_range in asked}
+    z_range = ", with and without the z range" if len(told) > 1 else ", z range told" if True in told else ""
+    return f"asked by {words}{z_range}"
 
 
 def overall(found: Sequence[Summary], rows: Sequence[Row], title: str = "Overall") -> Table:
@@ -54,7 +73,7 @@ def overall(found: Sequence[Summary], rows: Sequence[Row], title: str = "Overall
     by_way, lines = ways(found), list[tuple[Cell, ...] | str]()
     for way, own in by_way.items():
         if len(by_way) > 1:
-            lines.append(f"Asked by {way}")
+            lines.append(way.capitalize())
         marked = {metric.name: _best([one["overall"] for one in own], metric) for metric in metrics}
         for place, one in enumerate(own):
             cells = [figure_cell(one["overall"], metric, place in marked[metric.name]) for metric in metrics]
@@ -68,8 +87,8 @@ def overall(found: Sequence[Summary], rows: Sequence[Row], title: str = "Overall
     return Table(title, tuple(columns), tuple(lines), note.strip())
 
 
-def by_group(found: Sequence[Summary], metric: Metric, title: str, count: str = "patients") -> Table:
-    """A line for each kind, modality and set; a column for each model. All of one way of asking. count: what n is."""
+def by_group(found: Sequence[Summary], metric: Metric, title: str) -> Table:
+    """A line for each kind, modality and set; a column for each model. All of one way of asking."""
     lines: list[tuple[Cell, ...] | str] = [_line("all", [one["overall"] for one in found], metric)]
     for group, name in GROUPS:
         keys = sorted({key for one in found for key in one[group]})
@@ -77,12 +96,17 @@ def by_group(found: Sequence[Summary], metric: Metric, title: str, count: str = 
             lines.append(name)
             lines += [_line(key, [one[group].get(key) for one in found], metric) for key in keys]
     models = tuple(Column(one["model"], model=one["model"]) for one in found)
-    columns = (Column("", number=False), *models, Column(count))
+    columns = (Column("", number=False), *models, Column("patients"))
     return Table(title, columns, tuple(lines), BEST if len(found) > 1 else "")
 
 
 def _line(name: str, figures: Sequence[Mapping[str, Any] | None], metric: Metric) -> tuple[Cell, ...]:
-    """Figures of fewer patients than the line's most say so, and are not compared."""
+    most = max(_patients(one) for one in figures)
+    return (Cell(name), *compared(figures, metric), Cell(str(most)))
+
+
+def compared(figures: Sequence[Mapping[str, Any] | None], metric: Metric) -> list[Cell]:
+    """Figures side by side, the best marked; those of fewer patients than the others say so, and are not compared."""
     best, most = _best(figures, metric), max(_patients(one) for one in figures)
     cells = []
     for place, one in enumerate(figures):
@@ -90,7 +114,7 @@ def _line(name: str, figures: Sequence[Mapping[str, Any] | None], metric: Metric
         if one is not None and _patients(one) < most:
             cell = Cell(cell.text, f"{cell.detail} of {_patients(one)}".strip(), cell.best)
         cells.append(cell)
-    return (Cell(name), *cells, Cell(str(most)))
+    return cells
 
 
 def figure_cell(figures: Mapping[str, Any] | None, metric: Metric, best: bool = False) -> Cell:
@@ -119,10 +143,10 @@ def _patients(figures: Mapping[str, Any] | None) -> int:
 
 def failures(rows: Sequence[Row], most: int = 40) -> Table | None:
     """The objects that could not be found because something broke; None if there are none."""
-    lost = [row for row in rows if row.status != "done"]
+    lost = [row for row in rows if row.status != DONE]
     if not lost:
         return None
-    names = ("model", "asked by", "set", "case", "object", "what happened")
+    names = ("model", "how", "set", "case", "object", "what happened")
     lines = tuple(
         tuple(map(Cell, (r.model, way_name(r.prompt, r.z_range), r.set, r.case, str(r.object or "all"), r.error)))
         for r in lost[:most]

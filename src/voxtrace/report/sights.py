@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from voxtrace.bench.shown import Shown, Sight
 from voxtrace.report.blocks import Block, Cell, Column, Panel, Picture, Pictures, Table
@@ -34,12 +35,12 @@ def worst_cases(sights: Sequence[Sight], setting: Setting, caption: str = CAPTIO
 
 
 def _table(by_model: Mapping[str, Sequence[Sight]], caption: str) -> Table:
-    names = ("case", "set", "asked by", "object", "DSC", "NSD")
+    names = ("case", "set", "how", "object", "DSC", "NSD")
     lines: list[tuple[Cell, ...] | str] = []
     for model, own in by_model.items():
         lines.append(model)
         for about in (sight.about for sight in own):
-            words = (about["case"], about["set"], way_name(about["prompt"], about["z_range"]))
+            words = (_name(about), about["set"], way_name(about["prompt"], about["z_range"]))
             figures = (str(about["object"]), fixed(about["dsc"]), fixed(about["nsd"]))
             lines.append(tuple(map(Cell, (*words, *figures))))
     columns = tuple(Column(name, number=name in ("object", "DSC", "NSD")) for name in names)
@@ -50,10 +51,15 @@ def _picture(sight: Sight) -> Picture:
     about = sight.about
     frames = tuple(_frame(one, about["kind"], len(sight.frames)) for one in sight.frames)
     lines = (
-        f"set {about['set']}, object {about['object']}, asked by {way_name(about['prompt'], about['z_range'])}",
+        f"{about['set']}, object {about['object']}, {way_name(about['prompt'], about['z_range'])}",
         f"DSC {fixed(about['dsc'])}, NSD {fixed(about['nsd'])}",
     )
-    return Picture(about["case"], frames, lines)
+    return Picture(_name(about), frames, lines)
+
+
+def _name(about: Mapping[str, Any]) -> str:
+    """The case, without its set: that stands beside it."""
+    return str(about["case"]).removeprefix(f"{about['set']}/")
 
 
 def _frame(one: Shown, kind: str, count: int) -> Panel:

@@ -55,7 +55,13 @@ def _sight(name: str, row: CaseRow, case: ChallengeCase, kept: Path) -> Sight:
         _box(case, label, frame),
         pixel_mm=(spacing[1], spacing[2]),
     )
-    about = {"model": name, "prompt": "the case's boxes", "z_range": False, "set": case.modality, "case": row.case}
+    about = {
+        "model": name,
+        "prompt": "its boxes",
+        "z_range": False,
+        "set": case.modality,
+        "case": row.case.removesuffix(".npz"),
+    }
     kind = "volume" if volume else "image"
     return Sight(about | {"object": label, "kind": kind, "dsc": row.dsc, "nsd": row.nsd}, (one,))
 

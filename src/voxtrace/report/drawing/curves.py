@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from voxtrace.report.drawing.canvas import GRID, Frame, draw
-from voxtrace.report.drawing.trade import Estimate, unit_limits
+from voxtrace.report.drawing.trade import Estimate, set_unit, unit_limits
 from voxtrace.report.palette import Palette
 
 APART = 5.0  # pixels between the intervals of two models at one level
@@ -38,7 +38,7 @@ def curves(
         low, high = min(scale.at), max(scale.at)
         room = (high - low) * 0.06 or 0.5
         axes.set_xlim(low - room, high + room)
-        axes.set_ylim(*(limits or unit_limits(every)))
+        set_unit(axes, "y", *(limits or unit_limits(every)))
         axes.set_xticks(list(scale.at), list(scale.names))
         axes.set_xlabel(scale.title, labelpad=4)
         axes.set_ylabel(axis, labelpad=4)

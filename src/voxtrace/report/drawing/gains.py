@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from voxtrace.report.drawing.canvas import DIM, GRID, INK, SMALL, Frame, draw, fitted, text_width
-from voxtrace.report.drawing.trade import unit_limits
+from voxtrace.report.drawing.trade import set_unit, unit_limits
 from voxtrace.report.numbers import signed
 
 ROW, LABEL = 32, 112
@@ -32,7 +32,7 @@ def gains(found: Sequence[Gain], axis: str) -> str:
     low, high = unit_limits([value for one in found for value in (one.before, one.after)])
 
     def paint(axes: Axes) -> None:
-        axes.set_xlim(low, high)
+        set_unit(axes, "x", low, high)
         axes.set_ylim(len(found) - 0.5, -0.5)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from voxtrace.report.palette import Palette
 
 ROW, HALF, BOX = 36, 0.40, 0.11  # pixels; heights as shares of a row
 LEAST, MANY = 5, 25  # values that a box needs; more of them are not drawn one by one
+BELOW = 0.27  # how far below the box dots lie
 LABEL = 112  # pixels at most for a name
 
 
@@ -20,16 +22,22 @@ def spread(values: Mapping[str, Sequence[float]], palette: Palette, axis: str) -
     names = list(values)
     labels = [fitted(name, LABEL) for name in names]
     counts = [f"{len(values[name])}" for name in names]
-    left = 10 + max(text_width(label) for label in labels)
-    frame = Frame(height=ROW * len(names) + 58, left=left, right=12 + text_width("n = 000", SMALL), top=22, bottom=40)
+    left = 16 + max(text_width(label) for label in labels)
+    frame = Frame(
+        height=ROW * len(names) + 58,
+        left=left,
+        right=20 + max(text_width(count, SMALL) for count in counts),
+        top=22,
+        bottom=40,
+    )
 
     def paint(axes: Axes) -> None:
         _scale(axes, len(names), axis)
         for row, name in enumerate(names):
             _row(axes, row, np.asarray(values[name], float), palette.of(name).colour)
-            axes.text(-0.02, row, labels[row], ha="right", va="center")
-            axes.text(1.03, row, counts[row], ha="left", va="center", color=DIM, fontsize=SMALL)
-        axes.text(1.03, -0.72, "n", ha="left", va="center", color=DIM, fontsize=SMALL, fontstyle="italic")
+            axes.text(-0.05, row, labels[row], ha="right", va="center")
+            axes.text(1.07, row, counts[row], ha="left", va="center", color=DIM, fontsize=SMALL)
+        axes.text(1.07, -0.72, "n", ha="left", va="center", color=DIM, fontsize=SMALL, fontstyle="italic")
 
     return draw(frame, paint)
 
@@ -46,7 +54,9 @@ def _scale(axes: Axes, rows: int, axis: str) -> None:
 
 
 def _row(axes: Axes, row: int, values: np.ndarray, colour: str) -> None:
-    """A violin, a box with its median, and dots: each value if they are few, else those beyond the line."""
+    """A violin, a box with its median, and dots: each value below the box if they are few, else those beyond the line.
+    Too few for a box are dots alone."""
+    place = float(row)
     if len(values) >= LEAST:
         if len(values) >= 2 * LEAST:
             at, height = density(values)
@@ -55,15 +65,15 @@ def _row(axes: Axes, row: int, values: np.ndarray, colour: str) -> None:
         reach = 1.5 * (high - low)
         near = values[(values >= low - reach) & (values <= high + reach)]
         axes.plot([near.min(), near.max()], [row, row], color=colour, linewidth=1.2, solid_capstyle="butt")
-        axes.fill([low, high, high, low], [row - BOX, row - BOX, row + BOX, row + BOX], fc="white", ec=colour, lw=1.4)
-        axes.plot([middle, middle], [row - BOX, row + BOX], color=INK, linewidth=2.2, solid_capstyle="butt")
+        corners = [low, high, high, low], [row - BOX, row - BOX, row + BOX, row + BOX]
+        axes.fill(*corners, fc="white", ec=colour, lw=1.4, zorder=2.5)
+        axes.plot([middle, middle], [row - BOX, row + BOX], color=INK, linewidth=2.2, solid_capstyle="butt", zorder=3)
         if len(values) > MANY:
             values = values[(values < near.min()) | (values > near.max())]
-    if len(values):
-        places = np.full(len(values), float(row)) + _shifts(values)
-        axes.plot(
-            values, places, "o", color=colour, markersize=3.8, markeredgewidth=0, alpha=0.8, clip_on=False, zorder=4
-        )
+        else:
+            place = row + BELOW
+    dots: dict[str, Any] = {"markersize": 3.6, "markeredgewidth": 0, "alpha": 0.8, "clip_on": False, "zorder": 4}
+    axes.plot(values, place + _shifts(values), "o", color=colour, **dots)
 
 
 def _shifts(values: np.ndarray) -> np.ndarray:
@@ -73,8 +83,8 @@ def _shifts(values: np.ndarray) -> np.ndarray:
         spot = int(value * WIDTH / 8)
         number = seen.get(spot, 0)
         seen[spot] = number + 1
-        shifts[place] = (-1) ** number * ((number + 1) // 2) * 0.09
-    return np.clip(shifts, -HALF, HALF)
+        shifts[place] = (-1) ** number * ((number + 1) // 2) * 0.08
+    return np.clip(shifts, -0.16, 0.16)
 
 
 def density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

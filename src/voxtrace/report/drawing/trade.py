@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,15 +18,22 @@ LEAST_SECONDS = 1e-4  # what is measured is rounded to it
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its interval; low and high are the mean where there is none."""
+    """A mean with its interval; low and high are the mean where there is none. nan: not known."""
 
     mean: float
     low: float
     high: float
 
+    @classmethod
+    def of(cls, figure: Mapping[str, Any], name: str = "mean") -> Estimate:
+        """From {name, "low", "high"} as JSON holds it, where null is not known."""
+        mean, low, high = (np.nan if figure[key] is None else float(figure[key]) for key in (name, "low", "high"))
+        return cls(mean, low if np.isfinite(low) else mean, high if np.isfinite(high) else mean)
+
 
 def trade(points: Mapping[str, tuple[Estimate, Estimate]], palette: Palette, axis: str, cost: str) -> str:
-    """points: {model: (seconds, value in 0..1)}."""
+    """points: {model: (seconds, value in 0..1)}; what is not finite is left out."""
+    points = {name: pair for name, pair in points.items() if all(np.isfinite(one.mean) for one in pair)}
 
     def paint(axes: Axes) -> None:
         _scale(axes, points, axis, cost)
@@ -43,8 +51,8 @@ def trade(points: Mapping[str, tuple[Estimate, Estimate]], palette: Palette, axi
 
 def _scale(axes: Axes, points: Mapping[str, tuple[Estimate, Estimate]], axis: str, cost: str) -> None:
     """Whole powers of ten; at least two of them apart, so that equal times do not look different."""
-    lows = [max(time.low, LEAST_SECONDS) for time, _ in points.values()]
-    highs = [max(time.high, LEAST_SECONDS) for time, _ in points.values()]
+    lows = [max(time.low, LEAST_SECONDS) for time, _ in points.values()] or [0.1]
+    highs = [max(time.high, LEAST_SECONDS) for time, _ in points.values()] or [1.0]
     first, last = int(np.floor(np.log10(min(lows)))), int(np.ceil(np.log10(max(highs))))
     last = max(last, first + 2)
     axes.set_xscale("log")
@@ -53,11 +61,19 @@ def _scale(axes: Axes, points: Mapping[str, tuple[Estimate, Estimate]], axis: st
     axes.xaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{10.0**power:g}" if power > -4 else "0.0001" for power in powers])
-    axes.set_ylim(*unit_limits([v for _, value in points.values() for v in (value.low, value.high)]))
+    set_unit(axes, "y", *unit_limits([v for _, value in points.values() for v in (value.low, value.high)]))
     axes.set_xlabel(cost, labelpad=4)
     axes.set_ylabel(axis, labelpad=4)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def set_unit(axes: Axes, side: Literal["x", "y"], low: float, high: float) -> None:
+    """Limits of an axis of values in 0..1, ticked at tenths, at every second one if they are many; one digit each."""
+    (axes.set_xlim if side == "x" else axes.set_ylim)(low, high)
+    every = 1 if high - low < 0.65 else 2
+    ticks = [tenth / 10 for tenth in range(0, 11, every) if low <= tenth / 10 <= high]
+    (axes.xaxis if side == "x" else axes.yaxis).set_ticks(ticks, [f"{tick:.1f}" for tick in ticks])
 
 
 def unit_limits(values: list[float]) -> tuple[float, float]:
