@@ -20,6 +20,7 @@ from voxtrace.bench.challenge.cases import list_cases
 from voxtrace.bench.challenge.limits import parse_limits
 from voxtrace.bench.challenge.running import Plan, run_plan
 from voxtrace.bench.challenge.submission import read_submission
+from voxtrace.bench.competition import holding
 from voxtrace.bench.competition.__main__ import main
 from voxtrace.bench.competition.cases import make_cases, write_npz
 from voxtrace.bench.competition.holding import FIRST, SECOND, Competition, hold
@@ -210,9 +211,11 @@ def test_what_is_left_behind_is_found(tmp_path):
 
 
 @pytest.fixture
-def entered(tmp_path):
-    """Two that are the ellipse under other names, and the one that misbehaves."""
+def entered(tmp_path, monkeypatch):
+    """Two that are the ellipse under other names, and the one that misbehaves. None reads voxtrace's own files, which
+    somebody may be editing."""
     working(SANDBOXES["namespaces"]())
+    monkeypatch.setattr(holding, "allowed", tuple)
     folder = tmp_path / "entered"
     for source, name in (("ellipse", FIRST), ("ellipse", SECOND), ("misbehaving", "misbehaving")):
         shutil.copytree(SUBMISSIONS / source, folder / name)
