@@ -165,3 +165,10 @@ def test_the_page_is_no_wider_than_the_screen(tmp_path, width):
     command = [str(BROWSER), *options, "--dump-dom", page.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     assert dom.split("<title>")[1].split("</title>")[0] == f"{width} {width}"
+
+
+def test_without_matplotlib_the_way_to_it_is_told(voxtrace, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ran = voxtrace("report", write_run(tmp_path / "run", row()), "-o", tmp_path / "r.html")
+    assert ran.code == 2
+    assert "pip install 'voxtrace[report]'" in ran.err
