@@ -137,6 +137,12 @@ def test_a_folder_without_results_is_told_what_to_give(tmp_path):
         make([tmp_path / "empty"])
 
 
+def test_no_folder_at_all_is_a_mistake(voxtrace, tmp_path):
+    ran = voxtrace("report", "-o", tmp_path / "r.html")
+    assert ran.code == 2
+    assert "name at least one folder" in ran.err
+
+
 def test_an_unfinished_run_is_told_how_to_go_on(tmp_path):
     run = write_run(tmp_path / "run", row())
     (run / "summaries.json").unlink()

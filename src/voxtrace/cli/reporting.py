@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from voxtrace.bench.files import write_text
 from voxtrace.cli import outputs
 from voxtrace.cli.terminal import print_json, say
+from voxtrace.errors import InputError
 from voxtrace.report.making import TITLE, make
 
 SUFFIX = ".html"
@@ -38,6 +39,8 @@ class MakeReport:
 
     def run(self) -> int:
         """Make it."""
+        if not self.results:
+            raise InputError("there is nothing to report on; name at least one folder of results")
         second = self.out.with_suffix(".md")
         for path in self.results:
             outputs.check_input(path, "folder of results")
