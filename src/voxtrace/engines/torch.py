@@ -138,9 +138,9 @@ class TorchEngine:
     def _to_net(self, prompt: FramePrompt, shape: tuple[int, int]) -> np.ndarray:
         """(P, 2) net pixels, 0 = centre of the first pixel.
 
-        A half-open box becomes the first and last of the net's pixels that it covers, as SAM's training draws boxes from
-        masks in the net's size: a box of one pixel in a small window stays as wide as it is shown. Differs from SAM 2
-        (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
+        A half-open box becomes the first and last of the net's pixels that it covers, as SAM's training draws boxes
+        from masks in the net's size: a box of one pixel in a small window stays as wide as it is shown. Differs from
+        SAM 2 (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
         """
         inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
         scale = np.array([self.image_size / shape[1], self.image_size / shape[0]], np.float32)

@@ -201,5 +201,5 @@ CONFIGS["voxtrace-small"] = Sam2Config(
     hinted=True,
     mirrored=True,
     standardised=True,
-    zoom=1.5,
+    zoom=1.75,
 )
