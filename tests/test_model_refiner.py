@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from voxtrace.model.refiner import Refiner, force, mirrored, prototype
-from voxtrace.model.sketch import SURE, sketch
+from voxtrace.model.local import near_clicks
+from voxtrace.model.sketch import SURE, clicks, sketch
 
 pytestmark = pytest.mark.torch
 
@@ -190,6 +191,14 @@ def test_clicks_are_drawn_over_a_known_mask_and_its_box_is_not() -> None:
     assert (drawn != -4).sum() <= 9
 
 
+@pytest.mark.parametrize("thickness", [1, 2, 3])
+def test_a_thin_box_is_drawn(thickness: int) -> None:
+    points = torch.tensor([[[4.0, 20.0], [59.0, 20.0 + thickness - 1]]])
+    drawn = sketch(points, torch.tensor([[2, 3]]), image_size=64, size=64)[0, 0] > 0
+    assert drawn.any(0).sum() >= 40, "it is as long as its box"
+    assert drawn.any(1).sum() <= 3
+
+
 def test_padding_points_draw_nothing() -> None:
     points = torch.tensor([[[9.0, 9.0], [20.0, 20.0]]])
     assert (sketch(points, torch.tensor([[-1, -1]]), image_size=32, size=32) == 0).all()
@@ -204,3 +213,57 @@ def test_mirrored_answers_turn_with_the_picture(refiner: Refiner) -> None:
     assert torch.allclose(same, presence, atol=1e-5)
     plain = refiner(image, hint, shown)[0]
     assert not torch.allclose(plain, change, atol=1e-3), "one look alone depends on the side"
+
+
+# Corrections
+
+
+def pieces(*spans: tuple[int, int], value: float = 3.0) -> torch.Tensor:
+    """Logits (1, 1, 8, 40): `value` in rows 2 to 5 of these spans of columns, -value elsewhere."""
+    drawn = torch.full((1, 1, 8, 40), -value)
+    for start, stop in spans:
+        drawn[..., 2:6, start:stop] = value
+    return drawn
+
+
+def click(column: int, sign: float) -> torch.Tensor:
+    clicked = torch.zeros(1, 1, 8, 40)
+    clicked[..., 3, column] = sign
+    return clicked
+
+
+def test_a_click_adds_the_piece_that_it_touches_and_no_other() -> None:
+    corrected = near_clicks(pieces((2, 8), (12, 18), (30, 36)), pieces((2, 8)), click(14, 1))
+    assert (corrected > 0).equal(pieces((2, 8), (12, 18)) > 0)
+
+
+def test_a_negative_click_removes_the_piece_that_it_touches_and_no_other() -> None:
+    corrected = near_clicks(pieces((2, 8)), pieces((2, 8), (12, 18), (30, 36)), click(14, -1))
+    assert (corrected > 0).equal(pieces((2, 8), (30, 36)) > 0)
+
+
+def test_a_click_of_one_kind_does_not_do_the_work_of_the_other() -> None:
+    corrected = near_clicks(pieces((12, 18)), pieces((2, 8)), click(14, 1))
+    assert (corrected > 0).equal(pieces((2, 8), (12, 18)) > 0)
+
+
+def test_what_was_clicked_is_as_it_was_clicked_even_if_the_net_does_not_see_it() -> None:
+    nothing = pieces()
+    corrected = near_clicks(nothing, nothing, click(14, 1)) > 0
+    assert corrected.sum() == 1
+    assert corrected[0, 0, 3, 14]
+
+
+def test_a_pixel_taken_back_keeps_its_certainty() -> None:
+    corrected = near_clicks(pieces((2, 8), (30, 36), value=0.5), pieces((2, 8)), click(4, 1))
+    assert corrected[0, 0, 3, 32] == -0.5
+    zero = near_clicks(torch.zeros(1, 1, 8, 40), pieces((2, 8)), click(20, 1))
+    assert (zero > 0)[0, 0, 3, 4], "also where it had none"
+
+
+def test_clicks_are_discs_of_their_sign() -> None:
+    points = torch.tensor([[[10.0, 10.0], [40.0, 50.0], [20.0, 20.0]]])
+    drawn = clicks(points, torch.tensor([[1, 0, 2]]), image_size=64, size=64)[0, 0]
+    assert drawn[10, 10] == 1
+    assert drawn[50, 40] == -1
+    assert drawn[20, 20] == 0, "a box's corner is no click"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from voxtrace.model.config import Sam2Config
 from voxtrace.model.layers import MLP
+from voxtrace.model.local import near_clicks
 from voxtrace.model.mask_decoder import MaskDecoder, Masks, choose, resize
 from voxtrace.model.memory_attention import MemoryAttention, MemoryAttentionLayer
 from voxtrace.model.memory_encoder import MemoryEncoder
@@ -27,7 +28,7 @@ from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absen
 from voxtrace.model.position import sine_map
 from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
 from voxtrace.model.refiner import Refiner, mirrored
-from voxtrace.model.sketch import sketch
+from voxtrace.model.sketch import clicks, sketch
 from voxtrace.model.two_way import TwoWayTransformer
 
 NO_OBJECT_LOGIT = -1024.0
@@ -153,12 +154,21 @@ class Sam2(nn.Module):
         """
         few, many = self.config.multimask
         ambiguous = few <= points_xy.shape[1] <= many
+        known = masks
         if self.config.hinted:
-            masks = sketch(points_xy, labels, self.config.image_size, self.hint_size, masks)
+            masks = sketch(points_xy, labels, self.config.image_size, self.hint_size, known)
         candidates = self._candidates(self._without_memory(encoded), encoded, points_xy, labels, masks)
         if encoded.image is not None and masks is not None:
             candidates = self._refined(candidates, encoded.image, [Shown(masks, encoded.image)], None)
+            if known is not None and not self.training:
+                candidates = self._corrected(candidates, known, points_xy, labels)
         return self._chosen(candidates, ambiguous)
+
+    def _corrected(self, candidates: Masks, known: Tensor, points_xy: Tensor, labels: Tensor) -> Masks:
+        """Hinted nets: clicks on a known mask change what they touch, and what a person corrects is there."""
+        clicked = clicks(points_xy, labels, self.config.image_size, self.hint_size)
+        logits = near_clicks(candidates.logits, known, clicked)
+        return candidates._replace(logits=logits, object_score=candidates.object_score.clamp(min=1.0))
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
         """Take N given masks (N, 1, S, S) of 0 and 1 as the answer; the decoder only makes the pointers.
