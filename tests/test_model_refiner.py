@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtrace.model.refiner import Refiner, force, mirrored, prototype
 from voxtrace.model.local import near_clicks
+from voxtrace.model.refiner import Refiner, force, mirrored, prototype
 from voxtrace.model.sketch import SURE, clicks, sketch
 
 pytestmark = pytest.mark.torch

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 def near_clicks(logits: Tensor, known: Tensor, clicked: Tensor) -> Tensor:
     """The logits (N, M, S, S) with those changes against `known` taken back that no click of their kind touches.
 
-    known (N, 1, S, S): the mask's logits before; clicked (N, 1, S, S): 1 at positive clicks, -1 at negative ones, else 0.
+    known (N, 1, S, S): the mask's logits before; clicked (N, 1, S, S): 1 at positive clicks, -1 at negative, else 0.
     A pixel that is taken back keeps its certainty and changes its side.
     """
     inside, before = logits > 0, (known > 0).expand_as(logits)
