@@ -7,21 +7,19 @@ from itertools import pairwise
 
 import numpy as np
 
-REACH = 16  # voxels of the smaller spacing in the plane that the margin lets a search go
+REACH = 12  # voxels of the smaller spacing in the plane that the margin lets a search go
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """steps: (Z, Y, X) unsigned, to the nearest element of the same column; mm2: (Z + 1,) mm² of that many steps.
 
-    origin: (3,) the corner of steps[0, 0, 0]; inner: the part of the box that the surface's own box takes in y and x;
-    spacing: (3,) mm; reach: mm; around: (2,) the reach in voxels of y and x.
+    origin: (3,) the corner of steps[0, 0, 0]; spacing: (3,) mm; reach: mm; around: (2,) the reach in voxels of y and x.
     """
 
     steps: np.ndarray
     mm2: np.ndarray
     origin: np.ndarray
-    inner: tuple[slice, slice]
     spacing: np.ndarray
     reach: float
     around: np.ndarray
@@ -45,5 +43,4 @@ def columns_of(targets: np.ndarray, queries: np.ndarray, spacing: np.ndarray) ->
         for before, z in pairwise(order):
             np.minimum(steps[z], steps[before] + (steps[before] < none), out=steps[z])
     mm2 = np.append((np.arange(none) * spacing[0]) ** 2, np.inf)
-    y, x = (slice(int(a), int(b) + 1) for a, b in zip(other[0, 1:] - low[1:], other[1, 1:] - low[1:], strict=True))
-    return Columns(steps, mm2, low, (y, x), spacing, float(reach), around)
+    return Columns(steps, mm2, low, spacing, float(reach), around)
