@@ -46,6 +46,25 @@ def test_a_correction_where_the_object_is_not_drawn_yet_is_a_plain_prompt():
     assert engine.begun[-1][0].mask is None
 
 
+@pytest.mark.parametrize("marked", [BOX_A, Point(5, 8, 5)], ids=["same slice", "another slice"])
+def test_a_mask_given_as_a_correction_takes_the_place_of_the_old_one(marked):
+    given = block(np.s_[4:5, 7:11, 4:8])
+    work = session().add(marked)
+    assert work.run().mask(1)[4].sum() == 30
+    assert np.array_equal(work.correct(MaskPrompt(given)).run().mask(1)[4], given[4])
+
+
+def test_a_click_after_a_mask_given_as_a_correction_starts_from_that_mask():
+    given = block(np.s_[4:5, 7:11, 4:8])
+    work = session(engine := FakeEngine()).add(BOX_A)
+    work.run()
+    work.correct(MaskPrompt(given)).run()
+    work.correct(Point(4, 7, 4, positive=False)).run()
+    prompt = engine.begun[-1][0]
+    assert np.array_equal(prompt.mask, given[4])
+    assert prompt.labels.tolist() == [0]
+
+
 def test_only_negative_points_are_refused_when_it_runs():
     with pytest.raises(PromptError, match="only negative points at z=3"):
         session().add(Point(3, 8, 5, positive=False)).run()

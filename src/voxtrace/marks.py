@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,9 +27,10 @@ class Marks:
     limits: tuple[int, int]
     views: Mapping[int, View] = field(default_factory=dict)
 
-    def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[int, int]) -> Marks:
-        """With more prompts; a 3D box narrows the limits."""
-        both = {**self.frames, **{f: self.frames[f].joined(p) if f in self.frames else p for f, p in frames.items()}}
+    def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[int, int], anew: Collection[int] = ()) -> Marks:
+        """With more prompts; on the frames `anew` they replace the earlier ones. A 3D box narrows the limits."""
+        kept = {f: prompt for f, prompt in self.frames.items() if f not in anew}
+        both = {**self.frames, **{f: kept[f].joined(p) if f in kept else p for f, p in frames.items()}}
         return replace(self, frames=both, limits=(max(self.limits[0], limits[0]), min(self.limits[1], limits[1])))
 
 
@@ -81,14 +82,15 @@ class History:
         frames: Mapping[int, FramePrompt],
         limits: tuple[int, int],
         views: Mapping[int, View] | None = None,
+        anew: Collection[int] = (),
     ) -> None:
-        """A new state in which an object, new or known, has more prompts."""
+        """A new state in which an object, new or known, has more prompts; on the frames `anew` only these."""
         if not frames:
             raise PromptError("an empty list of prompts marks nothing; give at least one")
         if not any(object in (o.label, o.name) for o in self.objects):
             return self.change((*self.objects, self._new(object, Marks(frames, limits))))
         found = self.free(object)
-        marks = replace(found.marks.joined(frames, limits), views={**found.marks.views, **(views or {})})
+        marks = replace(found.marks.joined(frames, limits, anew), views={**found.marks.views, **(views or {})})
         return self.replace(found, replace(found, marks=marks))
 
     def find(self, object: str | int) -> Object:

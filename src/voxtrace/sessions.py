@@ -87,7 +87,10 @@ class Session:
         return self
 
     def correct(self, prompts: Prompt | Iterable[Prompt], object: str | int = 1) -> Self:
-        """Mark what is wrong in the last run's mask: its frame becomes a prompted one that starts from that mask."""
+        """Mark what is wrong in the last run's mask: its frame becomes a prompted one that starts from that mask.
+
+        A MaskPrompt says all of its frame: it takes the place of that mask and of what was marked there before.
+        """
         return self._correct(object, *self._on_frames(prompts))
 
     def remove(self, object: str | int) -> Self:
@@ -160,11 +163,12 @@ class Session:
         if self.result is None or label not in self.result.tracks:
             self._history.mark(object, frames, limits)
             return self
+        given = {frame for frame, prompt in frames.items() if prompt.mask is not None}
         for frame, prompt in frames.items():
-            if (mask := self.result.frame_mask(label, frame)).any():
+            if frame not in given and (mask := self.result.frame_mask(label, frame)).any():
                 frames = {**frames, frame: replace(prompt, mask=mask)}
         views = self.result.tracks[label].views
-        self._history.mark(object, frames, limits, {frame: views[frame] for frame in frames if frame in views})
+        self._history.mark(object, frames, limits, {f: views[f] for f in frames if f in views}, given)
         return self
 
     # What the kinds of session differ in
