@@ -73,12 +73,12 @@ def test_object_fills_the_share_of_the_window_that_the_zoom_says():
     assert columns[-1] - columns[0] + 1 == pytest.approx(128, abs=4)
 
 
-def test_window_is_square_at_least_32_pixels_and_inside_the_frame():
+def test_window_is_square_at_least_16_pixels_and_inside_the_frame():
     rng = np.random.default_rng(1)
     for _ in range(50):
-        y0, x0, y1, x1 = choose_window((2.0, 180.0, 8.0, 190.0), (120, 200), rng, Options(whole_frame=0.0))
+        y0, x0, y1, x1 = choose_window((2.0, 180.0, 5.0, 186.0), (120, 200), rng, Options(whole_frame=0.0))
         assert y1 - y0 == pytest.approx(x1 - x0)
-        assert y1 - y0 >= 32
+        assert y1 - y0 >= 16
         assert min(y0, x0) >= 0
         assert y1 <= 120
         assert x1 <= 200

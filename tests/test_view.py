@@ -16,8 +16,8 @@ def test_a_window_moves_into_the_frame():
     assert view_around((0, 90, 20, 100), FRAME, 2.0) == Square(y=60, x=0, side=40)
 
 
-def test_a_window_is_at_least_32_pixels():
-    assert view_around((70, 50, 72, 52), FRAME, 2.0) == Square(y=35, x=55, side=32)
+def test_a_window_is_at_least_16_pixels():
+    assert view_around((70, 50, 72, 52), FRAME, 2.0) == Square(y=43, x=63, side=16)
 
 
 def test_a_window_no_larger_than_the_larger_side_sticks_out_on_the_shorter_one():
