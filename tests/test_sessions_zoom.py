@@ -1,6 +1,7 @@
 """Sessions whose engine is shown a window around the object."""
 
 import numpy as np
+import pytest
 
 from blocks import BOX_A, session
 from fake_engine import FakeEngine
@@ -59,6 +60,32 @@ def test_a_correction_keeps_the_window_of_the_run_it_corrects():
     encoded = engine.encoded
     assert work.correct(Point(2, 45, 45, positive=False)).run().views == view
     assert engine.encoded == encoded
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_correction_outside_the_window_of_the_run_gets_a_window_that_holds_it(positive):
+    engine = FakeEngine(zoom=1.5)
+    array = np.zeros((3, 60, 80), np.uint8)
+    array[:, 9:19, 9:19] = 100
+    work = session(engine, Volume(array)).add(Box.on_slice(1, 9, 9, 19, 19))
+    assert work.run().views["object 1"][1] == Square(y=6, x=6, side=16)
+    result = work.correct(Point(1, 44, 34, positive=positive)).run()
+    view, asked = result.views["object 1"][1], engine.begun[-1][0]
+    assert view.holds((34, 44, 35, 45))
+    assert view.holds((9, 9, 19, 19))
+    side = getattr(view, "side", 80)
+    assert ((asked.points_xy >= 0) & (asked.points_xy <= side)).all()
+
+
+def test_a_window_holds_negative_points_beside_a_box_too():
+    engine = FakeEngine(zoom=1.5)
+    array = np.zeros((3, 60, 80), np.uint8)
+    array[:, 9:19, 9:19] = 100
+    box, outside = Box.on_slice(1, 9, 9, 19, 19), Point(1, 12, 26, positive=False)
+    view = session(engine, Volume(array)).add([box, outside]).run().views["object 1"][1]
+    points_xy = engine.begun[0][0].points_xy
+    assert view.holds((9, 9, 19, 19))
+    assert ((points_xy >= 0) & (points_xy <= view.side)).all()
 
 
 def test_zoom_can_be_switched_off():

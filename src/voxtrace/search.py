@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from voxtrace.courses import Course, Plan
 from voxtrace.errors import ModelError, PromptError
 from voxtrace.feature_cache import FeatureCache
 from voxtrace.marks import Object
 from voxtrace.memory import MemoryPolicy
-from voxtrace.prompts import NEGATIVE, FramePrompt
-from voxtrace.result import Track
+from voxtrace.prompts import BOX_START, NEGATIVE, FramePrompt
+from voxtrace.result import Seen, Track
 from voxtrace.tracking import LOOKS, EndOfObject, Stop, Tracked, Walk, begin, propagate
-from voxtrace.view import View, Whole, grown, union, view_around
+from voxtrace.view import Extent, View, Whole, grown, union, view_around
 
-Event = Tracked | Stop
 Progress = Callable[[int, int], None]  # frames followed, frames to follow at most; both count every object
 
 
@@ -50,10 +51,10 @@ class Search:
             for label in objects
             for course in courses[label]
         ]
-        seen: dict[int, list[Event]] = {label: list(marked[label]) for label in objects}
+        seen: dict[int, list[Seen | Stop]] = {label: [Seen.of(t) for t in marked[label]] for label in objects}
         total, done = sum(len(walk.course.order) for walk in walks), 0
         for event in propagate(self.features, walks, self.memory):
-            seen[event.object].append(event)
+            seen[event.object].append(Seen.of(event) if isinstance(event, Tracked) else event)
             done += isinstance(event, Tracked)
             if progress is not None:
                 progress(done, total)
@@ -96,18 +97,29 @@ class Search:
         return {frame: self._view(object, frame, prompt) for frame, prompt in object.marks.frames.items()}
 
     def _view(self, object: Object, frame: int, prompt: FramePrompt) -> View:
-        extent = prompt.extent_xy()
+        """The window of the run that is corrected if it holds every mark, else one around object and positive clicks,
+        grown until it holds the negative ones."""
+        extent, clicks = prompt.extent_xy(), prompt.labels < BOX_START
+        given = [] if extent is None else [extent]
+        marks = [*given, *_around(prompt.points_xy[clicks])]
         known = object.marks.views.get(frame)
-        if known is not None and (extent is None or known.holds(extent)):
+        if known is not None and all(known.holds(mark) for mark in marks):
             return known
         if self.zoom is None:
             return Whole()
         if extent is None:  # clicks alone do not say how large it is
             (whole,) = begin(self.features, frame, Whole(), {object.label: prompt}, remember=False)
             extent = FramePrompt(mask=whole.logits > 0).extent_xy()
-        inside = prompt.points_xy[prompt.labels != NEGATIVE]
-        clicks = [(*inside.min(0).tolist(), *inside.max(0).tolist())] if len(inside) else []
-        return view_around(union([extent, *clicks]) if extent else None, self.shape, self.zoom)
+        inside = _around(prompt.points_xy[prompt.labels != NEGATIVE])
+        view = view_around(union([extent, *inside]) if extent else None, self.shape, self.zoom)
+        while not all(view.holds(mark) for mark in marks):
+            view = grown(view, self.shape)
+        return view
+
+
+def _around(points_xy: np.ndarray) -> list[Extent]:
+    """The one extent of (P, 2) points; nothing where there are none."""
+    return [(*points_xy.min(0).tolist(), *points_xy.max(0).tolist())] if len(points_xy) else []  # type: ignore[list-item]
 
 
 def _together(due: Mapping[tuple[int, int], View]) -> list[tuple[int, View, list[int]]]:
