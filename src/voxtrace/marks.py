@@ -36,11 +36,15 @@ class Marks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Object:
-    """One object of a session. locked: its track, frozen; None while it is free to change."""
+    """One object of a session. locked: its track, frozen; None while it is free to change.
+
+    number: counts the objects of a session, also those that are gone: a label may be given again, a number never is.
+    """
 
     label: int
     name: str
     marks: Marks
+    number: int
     locked: Track | None = None
 
 
@@ -51,6 +55,7 @@ class History:
         self._states: list[tuple[Object, ...]] = [()]
         self._now = 0
         self._labels_used: set[int] = set()
+        self._num_objects = 0
 
     @property
     def objects(self) -> tuple[Object, ...]:
@@ -109,12 +114,20 @@ class History:
         return found
 
     def _new(self, object: str | int, marks: Marks) -> Object:
-        """A label that was ever used is not used again: the last result still shows the object that had it."""
+        """A free label that is asked for is given, whoever had it before. Nobody asked for another object's old label,
+        so it is not chosen here."""
         if isinstance(object, int) and not 1 <= object <= MAX_LABEL:
             raise PromptError(f"label {object} cannot be written; labels go from 1 to {MAX_LABEL}")
-        label = object if isinstance(object, int) and object not in self._labels_used else self._next_label()
+        label = object if isinstance(object, int) else self._next_label()
         self._labels_used.add(label)
-        return Object(label, f"object {object}" if isinstance(object, int) else object, marks)
+        self._num_objects += 1
+        name = self._free_name(f"object {label}") if isinstance(object, int) else object
+        return Object(label, name, marks, self._num_objects)
 
     def _next_label(self) -> int:
         return next(n for n in range(1, len(self._labels_used) + 2) if n not in self._labels_used)
+
+    def _free_name(self, name: str) -> str:
+        """The name, with a count behind it where an object was named so by hand."""
+        taken = {o.name for o in self.objects}
+        return next(one for one in (name, *(f"{name} ({n})" for n in range(2, len(taken) + 3))) if one not in taken)

@@ -73,6 +73,7 @@ class Session:
         )
         self._tracks: dict[Marks, Track] = {}
         self._history = History()
+        self._drawn: frozenset[int] = frozenset()  # numbers of the objects that the last run drew
 
     # What a person does
 
@@ -94,7 +95,7 @@ class Session:
         return self._correct(object, *self._on_frames(prompts))
 
     def remove(self, object: str | int) -> Self:
-        """Forget an object and its marks. Its label is not used again."""
+        """Forget an object and its marks. Its label is not used again unless it is asked for by number."""
         found = self._history.free(object)
         self._history.change(tuple(o for o in self.objects if o is not found))
         return self
@@ -102,7 +103,7 @@ class Session:
     def lock(self, object: str | int) -> Self:
         """Freeze an object as the last run shows it: it never gains or loses a voxel, and others are cut at it."""
         found = self._history.find(object)
-        if self.result is None or found.label not in self.result.tracks:
+        if self.result is None or found.number not in self._drawn:
             raise PromptError(f"{found.name!r} has no mask yet that could be locked; run first")
         if found.locked is None:
             taken = [o.locked for o in self.objects if o.locked is not None]
@@ -150,6 +151,7 @@ class Session:
             locked=frozenset(locked),
             overlapping=self.overlap == "keep",
         )
+        self._drawn = frozenset(o.number for o in self.objects)
         return self.result
 
     def _forget_old_tracks(self) -> None:
@@ -159,15 +161,15 @@ class Session:
                 del self._tracks[marks]
 
     def _correct(self, object: str | int, frames: dict[int, FramePrompt], limits: tuple[int, int]) -> Self:
-        label = self._history.find(object).label
-        if self.result is None or label not in self.result.tracks:
+        found = self._history.find(object)
+        if self.result is None or found.number not in self._drawn:
             self._history.mark(object, frames, limits)
             return self
         given = {frame for frame, prompt in frames.items() if prompt.mask is not None}
         for frame, prompt in frames.items():
-            if frame not in given and (mask := self.result.frame_mask(label, frame)).any():
+            if frame not in given and (mask := self.result.frame_mask(found.label, frame)).any():
                 frames = {**frames, frame: replace(prompt, mask=mask)}
-        views = self.result.tracks[label].views
+        views = self.result.tracks[found.label].views
         self._history.mark(object, frames, limits, {f: views[f] for f in frames if f in views}, given)
         return self
 
