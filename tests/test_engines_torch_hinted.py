@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from voxtrace.engine import Recalled  # noqa: E402
-from voxtrace.engines.torch import TorchEngine  # noqa: E402
+from voxtrace.engines.torch import TorchEngine, TorchFeatures  # noqa: E402
 from voxtrace.memory import SelfSorting  # noqa: E402
 from voxtrace.model.config import CONFIGS  # noqa: E402
 from voxtrace.model.resnet import ResNetConfig  # noqa: E402
 from voxtrace.model.sam2 import Sam2, Shown  # noqa: E402
 from voxtrace.prompts import BOX_START, BOX_STOP, POSITIVE, Box, FramePrompt, Point  # noqa: E402
 from voxtrace.sessions import SetSession, VolumeSession  # noqa: E402
+from voxtrace.tracking import Tracked  # noqa: E402
 from voxtrace.volume import Volume  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -119,3 +121,21 @@ def test_a_set_of_pictures_of_any_size_can_be_followed(engine):
     pictures = [frames(1)[0], frames(2)[1][:30], frames(3)[2][:, :41]]
     result = SetSession(engine, pictures).add(Box.on_slice(0, 6, 5, 25, 30)).run()
     assert [mask.shape for mask in result.frames] == [(40, 56), (30, 56), (40, 41)]
+
+
+@pytest.mark.parametrize("memory", [None, SelfSorting(size=4)], ids=["fifo", "selfsorting"])
+def test_what_is_kept_while_following_does_not_grow_with_the_way(engine, memory, monkeypatch):
+    """At SAM 2's size an encoded frame has 16 MB: kept until the end of a film, they fill any memory."""
+    monkeypatch.setattr("voxtrace.feature_cache.CACHE_BYTES", 2 * 16 * engine.image_size**2)
+    work = VolumeSession(engine, Volume(np.stack(frames(40))[..., 0]), memory=memory, zoom=None)
+    alive = {}
+
+    def count(done: int, total: int) -> None:
+        if done in (5, 35):
+            gc.collect()
+            kinds = [type(thing) for thing in gc.get_objects()]
+            alive[done] = kinds.count(TorchFeatures), kinds.count(Tracked)
+
+    work.add(Box.on_slice(0, 6, 5, 25, 30)).run(count)
+    assert alive[35] == alive[5]
+    assert alive[5][0] == 2, "as many as the cache holds"

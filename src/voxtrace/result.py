@@ -47,6 +47,22 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a Track keeps of one frame: made at once of each frame that is followed, so that nothing more is kept."""
+
+    frame: int
+    patch: Patch
+    confidence: float
+    view: View
+
+    @classmethod
+    def of(cls, tracked: Tracked) -> Seen:
+        """Drop the memory, and of the logits all that is not inside."""
+        patch = Patch.of(tracked.logits)
+        return cls(tracked.frame, patch, confidence(tracked.object_score, tracked.iou), tracked.view)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """One object through all frames that were looked at.
 
@@ -61,15 +77,15 @@ class Track:
     views: Mapping[int, View] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seen: Sequence[Tracked | Stop], prompted: Sequence[int]) -> Track:
-        """Gather what `begin` and `propagate` gave."""
-        frames = sorted((t for t in seen if isinstance(t, Tracked)), key=lambda t: t.frame)
+    def of(cls, seen: Sequence[Seen | Stop], prompted: Sequence[int]) -> Track:
+        """Gather what is kept of what `begin` and `propagate` gave."""
+        frames = sorted((s for s in seen if isinstance(s, Seen)), key=lambda s: s.frame)
         return cls(
-            patches={t.frame: Patch.of(t.logits) for t in frames},
-            confidence={t.frame: confidence(t.object_score, t.iou) for t in frames},
+            patches={s.frame: s.patch for s in frames},
+            confidence={s.frame: s.confidence for s in frames},
             stops=tuple(s for s in seen if isinstance(s, Stop)),
             prompted=tuple(sorted(prompted)),
-            views={t.frame: t.view for t in frames},
+            views={s.frame: s.view for s in frames},
         )
 
     def logits(self, frame: int, shape: tuple[int, int]) -> np.ndarray:

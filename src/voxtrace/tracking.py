@@ -49,8 +49,8 @@ class EndOfObject:
 class Tracked:
     """One object on one frame.
 
-    logits: (H, W) float32 of the frame, > 0 is inside; entry: what is remembered of it.
-    view: the window it was seen in.
+    logits: (H, W) float32 of the frame, > 0 is inside; view: the window it was seen in.
+    entry: what is remembered of it; None where nothing is, or once `propagate` has given the frame away.
     """
 
     object: int
@@ -109,6 +109,7 @@ def begin(
 def propagate(features: FeatureCache, walks: Sequence[Walk], memory: MemoryPolicy) -> Iterator[Tracked | Stop]:
     """Follow all walks to their ends. Yields each followed frame once and one Stop a walk.
 
+    What is yielded holds no memory entry, so that whoever keeps it keeps no more than masks.
     Walks that are on the same frame in the same direction and view are followed in one call of the engine.
     """
     for forward in (True, False):
@@ -207,6 +208,7 @@ class _Going:
     def judge(self, tracked: Tracked) -> Iterator[Tracked | Stop]:
         """Pass a frame on, hold it back, or end the walk."""
         walk, self.latest = self.walk, (tracked, *self.latest)[: len(SHOWN_BEFORE)]
+        tracked = replace(tracked, entry=None)
         if walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score, _pixels(self.anchor)):
             self.absent.append(tracked)
             if len(self.absent) >= walk.stop.patience:

@@ -66,7 +66,10 @@ class TorchDecoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TorchEntry:
-    """One object's memory (1, memory_dim, h, w), pointer (1, C) and mask logits (1, 1, side, side) of one frame."""
+    """One object's memory (1, memory_dim, h, w), pointer (1, C) and mask logits (1, 1, side, side) of one frame.
+
+    embedding, image: of the frame, as in Encoded; its maps for the decoder, most of its bytes, are not remembered.
+    """
 
     frame: int
     prompted: bool
@@ -75,7 +78,8 @@ class TorchEntry:
     memory: Tensor
     pointer: Tensor
     logits: Tensor
-    features: TorchFeatures
+    embedding: Tensor
+    image: Tensor | None
 
     @property
     def key(self) -> np.ndarray:
@@ -85,7 +89,7 @@ class TorchEntry:
     @property
     def image_key(self) -> np.ndarray:
         """(K,) float32: the key of the frame."""
-        return self.features.key
+        return _numpy(self.embedding.flatten())
 
 
 class TorchEngine:
@@ -171,12 +175,11 @@ class TorchEngine:
         heads = decoded.heads
         memory = self.model.remember(features.encoded, heads.logits, heads.object_score, certain=prompted)
         scores, ious = decoded.object_score, decoded.iou
-        own = [slice(i, i + 1) for i in range(len(memory))]
+        own = [(memory[i], heads.pointer[i], heads.logits[i]) for i in (slice(n, n + 1) for n in range(len(memory)))]
+        embedding, image = features.encoded.embedding, features.encoded.image
         return [
-            TorchEntry(
-                frame, prompted, float(score), float(iou), memory[i], heads.pointer[i], heads.logits[i], features
-            )
-            for i, score, iou in zip(own, scores, ious, strict=True)
+            TorchEntry(frame, prompted, float(score), float(iou), *parts, embedding, image)
+            for parts, score, iou in zip(own, scores, ious, strict=True)
         ]
 
 
@@ -185,7 +188,7 @@ def _shown(recalled: Sequence[Recalled]) -> list[Shown]:
     shown = []
     for index, (_, weight) in enumerate(recalled[0].shown):
         entries = [_own(r.shown[index][0]) for r in recalled]
-        images = [entry.features.encoded.image for entry in entries]
+        images = [entry.image for entry in entries]
         if images[0] is not None:
             logits = torch.cat([entry.logits for entry in entries])
             shown.append(Shown(logits, torch.cat([i for i in images if i is not None]), weight))
