@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 
 from voxtrace.errors import InputError
 from voxtrace.eval.ranking import Metric, Rules, by_metric, case_ranks, rank, stability
@@ -115,6 +116,25 @@ def test_signed_rank_p_is_the_exact_one():
     """Six differences above 0: one of 2^6 ways of signs is as extreme."""
     assert signed_rank_p(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1 / 64)
     assert signed_rank_p(np.zeros(6)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("count", "tied"), [(1, True), (4, True), (7, True), (9, True), (14, True), (50, False), (51, False)]
+)
+def test_signed_rank_p_is_scipys_own_choice(count, tied):
+    """With up to 13 of which some are tied it tries all signs, which is slow."""
+    random = np.random.default_rng(count)
+    differences = (
+        random.integers(1, 4, count) * random.choice([-1.0, 1, 1], count) if tied else random.normal(size=count)
+    )
+    for some in (differences, -differences, np.r_[differences, 0, 0]):
+        expected = scipy.stats.wilcoxon(some[some != 0], alternative="greater").pvalue
+        assert signed_rank_p(some) == pytest.approx(expected, rel=1e-9)
+
+
+def test_few_equal_gains_are_counted_and_not_approximated():
+    """One of 2^4 ways of signs; the normal approximation would say 0.023."""
+    assert signed_rank_p(np.full(4, 0.1)) == 1 / 16
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls():
