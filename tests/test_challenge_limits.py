@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from challenge_kit import CASE, SMALL, attempt, block, write_case
+from voxtrace.bench.challenge.judging import judge
 from voxtrace.bench.challenge.limits import Limits, parse_limits
 from voxtrace.bench.challenge.sandbox import namespaces
 from voxtrace.bench.challenge.sandbox.bare import Limited
@@ -17,7 +18,7 @@ from voxtrace.bench.challenge.sandbox.bubblewrap import Bubblewrap
 from voxtrace.bench.challenge.sandbox.choice import choose
 from voxtrace.bench.challenge.sandbox.container import Container, image_hash, run_command
 from voxtrace.bench.challenge.sandbox.jail import child
-from voxtrace.bench.challenge.sandbox.order import Order
+from voxtrace.bench.challenge.sandbox.order import Order, Outcome
 from voxtrace.bench.challenge.submission import Submission, read_submission
 from voxtrace.errors import SandboxError
 
@@ -40,6 +41,20 @@ def test_limits_are_read_with_units():
     assert parse_limits("memory=1.5G").memory == 1.5 * 2**30
     assert parse_limits("") == Limits()
     assert parse_limits("cpus=1", Limits(cpus=3, seconds=7)) == Limits(cpus=1, seconds=7)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(700 << 20, "700 MB"), (8 << 30, "8 GB"), (1536 << 20, "1536 MB"), (1000, "1000 bytes"), (10 * 2**10, "10 KB")],
+)
+def test_a_limit_that_was_reached_is_told_as_limits_are_written(tmp_path, size, words):
+    killed = Outcome(exit_code=-9, seconds=1.0, stopped="memory")
+    assert judge(killed, tmp_path / "none", (1,), Limits(memory=size))[:2] == (
+        "memory",
+        f"killed at the limit of {words}",
+    )
+    full = Outcome(exit_code=1, seconds=1.0, missing="missing", full=True)
+    assert judge(full, tmp_path / "none", (1,), Limits(disk=size))[1].startswith(f"all {words} it may write were used")
 
 
 def test_limits_alone_run_a_good_program_with_its_own_folders(bare, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtrace.bench.challenge.limits import Limits
+from voxtrace.bench.challenge.limits import Limits, in_words
 from voxtrace.bench.challenge.predictions import UnfitError, read_prediction
 from voxtrace.bench.challenge.runs import OK, SANDBOX_FAILED
 from voxtrace.bench.challenge.sandbox.order import Outcome
@@ -32,7 +32,7 @@ def judge(
     if outcome.not_started:
         return "not-started", f"its command cannot be started: {outcome.not_started}", None
     if outcome.stopped:
-        limit = {"seconds": f"{limits.seconds:g} s", "memory": f"{limits.memory} bytes", "disk": f"{limits.disk} bytes"}
+        limit = {"seconds": f"{limits.seconds:g} s", "memory": in_words(limits.memory), "disk": in_words(limits.disk)}
         return _STOPPED[outcome.stopped], f"killed at the limit of {limit[outcome.stopped]}{crowd}", None
     try:
         if outcome.missing and outcome.missing != "missing":
@@ -42,7 +42,7 @@ def judge(
         labels = read_prediction(written, shape)
     except UnfitError as error:
         if outcome.full:
-            return "disk", f"all {limits.disk} bytes it may write were used; {error}", None
+            return "disk", f"all {in_words(limits.disk)} it may write were used; {error}", None
         return error.status, str(error), None
     return OK, ended if outcome.exit_code else "", labels
 

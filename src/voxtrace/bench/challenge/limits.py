@@ -57,6 +57,12 @@ def parse_limits(text: str, usual: Limits | None = None) -> Limits:
     return replace(usual or Limits(), **given)
 
 
+def in_words(size: int) -> str:
+    """Bytes as limits are written, in the largest unit that leaves a whole number: 700 * 2**20 -> `700 MB`."""
+    unit, factor = next((unit, factor) for unit, factor in reversed(UNITS.items()) if size % factor == 0)
+    return f"{size // factor} {unit}B" if unit else f"{size} bytes"
+
+
 def _number(name: str, text: str) -> float | int:
     unit = text[-1:].upper() if name in ("memory", "disk") and text[-1:].upper() in UNITS else ""
     try:
