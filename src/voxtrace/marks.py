@@ -19,19 +19,19 @@ MAX_LABEL = int(np.iinfo(np.uint16).max)
 class Marks:
     """What a person said of one object.
 
-    frames: {frame: prompt}. limits: half-open range of frames in which it may lie.
+    frames: {frame: prompt}. limits: ranges of frames in which it may lie, one for each 3D box; none for all frames.
     views: {frame: the window in which it was seen when it was corrected}.
     """
 
     frames: Mapping[int, FramePrompt]
-    limits: tuple[int, int]
+    limits: tuple[range, ...]
     views: Mapping[int, View] = field(default_factory=dict)
 
-    def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[int, int], anew: Collection[int] = ()) -> Marks:
-        """With more prompts; on the frames `anew` they replace the earlier ones. A 3D box narrows the limits."""
+    def joined(self, frames: Mapping[int, FramePrompt], limits: tuple[range, ...], anew: Collection[int] = ()) -> Marks:
+        """With more prompts; on the frames `anew` they replace the earlier ones. A 3D box adds its limits."""
         kept = {f: prompt for f, prompt in self.frames.items() if f not in anew}
         both = {**self.frames, **{f: kept[f].joined(p) if f in kept else p for f, p in frames.items()}}
-        return replace(self, frames=both, limits=(max(self.limits[0], limits[0]), min(self.limits[1], limits[1])))
+        return replace(self, frames=both, limits=(*self.limits, *limits))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ class History:
         self,
         object: str | int,
         frames: Mapping[int, FramePrompt],
-        limits: tuple[int, int],
+        limits: tuple[range, ...],
         views: Mapping[int, View] | None = None,
         anew: Collection[int] = (),
     ) -> None:

@@ -32,7 +32,8 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Box:
     """A half-open box [z0, z1) x [y0, y1) x [x0, x1). One voxel thick along the session's axis: a box on a frame.
-    Thicker: its middle frame is prompted and the object is not looked for outside the range."""
+    Thicker: its middle frame is prompted and the object is not looked for outside the range, or outside the ranges of
+    several such boxes together."""
 
     z0: float
     y0: float
@@ -112,13 +113,6 @@ class FramePrompt:
         keep = self.labels < BOX_START
         return replace(self, points_xy=self.points_xy[keep], labels=self.labels[keep])
 
-    def moved(self, shift_yx: tuple[float, float], shape: tuple[int, int]) -> FramePrompt:
-        """The prompt as seen from a window of (h, w) `shape` whose first pixel is `shift_yx`."""
-        y, x = shift_yx
-        window = (slice(int(y), int(y) + shape[0]), slice(int(x), int(x) + shape[1]))
-        mask = None if self.mask is None else self.mask[window]
-        return replace(self, points_xy=self.points_xy - np.array([x, y], np.float32), mask=mask)
-
     def extent_xy(self) -> tuple[float, float, float, float] | None:
         """(x0, y0, x1, y1) that box and mask span, else None: points alone do not tell how large the object is."""
         spans = [self.points_xy[self.labels >= BOX_START]]
@@ -131,21 +125,22 @@ class FramePrompt:
 
 def on_frames(
     prompts: Iterable[Prompt], shape: tuple[int, int, int], axis: int = 0
-) -> tuple[dict[int, FramePrompt], tuple[int, int]]:
+) -> tuple[dict[int, FramePrompt], tuple[range, ...]]:
     """Sort one object's prompts by frame along `axis` of a scan of `shape` (D, H, W).
 
-    Returns {frame: FramePrompt} and the half-open range of frames in which the object may lie (from 3D boxes).
+    Returns {frame: FramePrompt} and the ranges of frames in which the object may lie: one for each 3D box, together
+    all that is told; none without such a box, when it may lie on any frame.
     Raises PromptError for a prompt outside the scan, inverted or of zero size.
     """
     frames: dict[int, FramePrompt] = {}
-    limits = (0, shape[axis])
+    limits: list[range] = []
     for prompt in prompts:
         for frame, part in _split(prompt, shape, axis):
             frames[frame] = frames[frame].joined(part) if frame in frames else part
         if isinstance(prompt, Box) and _thickness(prompt, axis) > 1:
             start, stop = _corners(prompt)
-            limits = (max(limits[0], int(start[axis])), min(limits[1], int(np.ceil(stop[axis]))))
-    return frames, limits
+            limits.append(range(int(start[axis]), int(np.ceil(stop[axis]))))
+    return frames, tuple(limits)
 
 
 def _split(prompt: Prompt, shape: tuple[int, int, int], axis: int) -> list[tuple[int, FramePrompt]]:

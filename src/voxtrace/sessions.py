@@ -160,7 +160,7 @@ class Session:
             if marks not in current:
                 del self._tracks[marks]
 
-    def _correct(self, object: str | int, frames: dict[int, FramePrompt], limits: tuple[int, int]) -> Self:
+    def _correct(self, object: str | int, frames: dict[int, FramePrompt], limits: tuple[range, ...]) -> Self:
         found = self._history.find(object)
         if self.result is None or found.number not in self._drawn:
             self._history.mark(object, frames, limits)
@@ -175,7 +175,7 @@ class Session:
 
     # What the kinds of session differ in
 
-    def _on_frames(self, prompts: Prompt | Iterable[Prompt]) -> tuple[dict[int, FramePrompt], tuple[int, int]]:
+    def _on_frames(self, prompts: Prompt | Iterable[Prompt]) -> tuple[dict[int, FramePrompt], tuple[range, ...]]:
         return on_frames(_listed(prompts), self.shape, self.axis)
 
     def _frame_shapes(self) -> list[tuple[int, int]]:
@@ -228,8 +228,9 @@ class VolumeSession(Session):
 
 
 class VideoSession(Session):
-    """A video, onward from the first prompt; with `backward` also to its beginning. An object that is out of sight may
-    come back, so nothing ends a walk before the video's end, unless `stop` says so."""
+    """A video, onward from the first prompt; with `backward` also to its beginning, and within boxes of several frames
+    over all of these. An object that is out of sight may come back, so nothing ends a walk before the video's end,
+    unless `stop` says so."""
 
     def __init__(
         self,
@@ -268,11 +269,11 @@ class SetSession(Session):
 
     def _on_image(
         self, prompts: Prompt | Iterable[Prompt], image: int
-    ) -> tuple[dict[int, FramePrompt], tuple[int, int]]:
+    ) -> tuple[dict[int, FramePrompt], tuple[range, ...]]:
         if not 0 <= image < len(self.frames):
             raise PromptError(f"image {image} is not in the set; it has images 0..{len(self.frames) - 1}")
         frames, _ = on_frames(_listed(prompts), (1, *self.frames[image].shape[:2]))
-        return {image + z: prompt for z, prompt in frames.items()}, (0, len(self.frames))
+        return {image + z: prompt for z, prompt in frames.items()}, ()
 
     def _frame_shapes(self) -> list[tuple[int, int]]:
         return [self._search.features.shapes[image] for image in range(len(self.frames))]
