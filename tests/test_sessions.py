@@ -162,6 +162,14 @@ def test_a_video_is_followed_onward_and_not_stopped_by_an_absent_object():
     assert np.isnan(result.confidence["object 1"][:4]).all()
 
 
+def test_only_negative_points_in_a_video_and_in_a_set_are_named_by_their_place():
+    outside = Point(0, 4, 5, positive=False)
+    with pytest.raises(PromptError, match="only negative points at frame=0"):
+        VideoSession(FakeEngine(), video()).add(outside)
+    with pytest.raises(PromptError, match="only negative points at image=2"):
+        SetSession(FakeEngine(), images()).add(outside, image=2)
+
+
 def test_a_video_can_be_followed_backward_too():
     result = VideoSession(FakeEngine(), video(), backward=True).add(BOX_A).run()
     assert np.array_equal(result.mask(1), block(A))

@@ -65,9 +65,34 @@ def test_a_click_after_a_mask_given_as_a_correction_starts_from_that_mask():
     assert prompt.labels.tolist() == [0]
 
 
-def test_only_negative_points_are_refused_when_it_runs():
-    with pytest.raises(PromptError, match="only negative points at z=3"):
-        session().add(Point(3, 8, 5, positive=False)).run()
+@pytest.mark.parametrize("name", ["a", "new"])
+def test_only_negative_points_are_refused_when_they_are_added_and_nothing_is_added(name):
+    work = session().add(BOX_A, "a")
+    before = work.objects
+    with pytest.raises(PromptError, match=f"'{name}' has only negative points at z=3"):
+        work.add(Point(3, 8, 5, positive=False), name)
+    assert work.objects == before
+    assert np.array_equal(work.run().mask("a"), block(A))
+
+
+def test_only_negative_points_are_refused_as_a_correction_where_nothing_is_drawn():
+    work = session().add(BOX_A, "a")
+    first = work.run().labels
+    with pytest.raises(PromptError, match="only negative points at z=0"):
+        work.correct(Point(0, 8, 5, positive=False), "a")
+    assert np.array_equal(work.run().labels, first)
+
+
+def test_a_refused_object_uses_no_label():
+    work = session()
+    with pytest.raises(PromptError, match="only negative points"):
+        work.add(Point(3, 8, 5, positive=False), "a")
+    assert [o.label for o in work.add(BOX_A, "b").objects] == [1]
+
+
+def test_negative_points_may_be_added_to_a_box_of_the_same_slice():
+    work = session().add(BOX_A).add(Point(4, 6, 3, positive=False))
+    assert not work.run().mask(1)[4, 6, 3]
 
 
 # Undo, redo

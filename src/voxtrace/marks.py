@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from voxtrace.errors import PromptError
-from voxtrace.prompts import FramePrompt
+from voxtrace.prompts import NEGATIVE, FramePrompt
 from voxtrace.result import Track
 from voxtrace.view import View
 
@@ -49,9 +49,13 @@ class Object:
 
 
 class History:
-    """The objects as they are marked now, and every earlier state: each is a tuple of frozen values."""
+    """The objects as they are marked now, and every earlier state: each is a tuple of frozen values.
 
-    def __init__(self) -> None:
+    place: what a frame is called ("z", "frame").
+    """
+
+    def __init__(self, place: str = "frame") -> None:
+        self._place = place
         self._states: list[tuple[Object, ...]] = [()]
         self._now = 0
         self._labels_used: set[int] = set()
@@ -89,13 +93,17 @@ class History:
         views: Mapping[int, View] | None = None,
         anew: Collection[int] = (),
     ) -> None:
-        """A new state in which an object, new or known, has more prompts; on the frames `anew` only these."""
+        """A new state in which an object, new or known, has more prompts; on the frames `anew` only these.
+
+        Raises PromptError, and keeps the state, without prompts and where a frame would have negative points only.
+        """
         if not frames:
             raise PromptError("an empty list of prompts marks nothing; give at least one")
         if not any(object in (o.label, o.name) for o in self.objects):
             return self.change((*self.objects, self._new(object, Marks(frames, limits))))
         found = self.free(object)
         marks = replace(found.marks.joined(frames, limits, anew), views={**found.marks.views, **(views or {})})
+        self._check_located(found.name, marks)
         return self.replace(found, replace(found, marks=marks))
 
     def find(self, object: str | int) -> Object:
@@ -119,10 +127,19 @@ class History:
         if isinstance(object, int) and not 1 <= object <= MAX_LABEL:
             raise PromptError(f"label {object} cannot be written; labels go from 1 to {MAX_LABEL}")
         label = object if isinstance(object, int) else self._next_label()
+        name = self._free_name(f"object {label}") if isinstance(object, int) else object
+        self._check_located(name, marks)
         self._labels_used.add(label)
         self._num_objects += 1
-        name = self._free_name(f"object {label}") if isinstance(object, int) else object
         return Object(label, name, marks, self._num_objects)
+
+    def _check_located(self, name: str, marks: Marks) -> None:
+        for frame, prompt in marks.frames.items():
+            if prompt.mask is None and (prompt.labels == NEGATIVE).all():
+                raise PromptError(
+                    f"{name!r} has only negative points at {self._place}={frame}, which do not say where it is; "
+                    "give a positive point or box there with them, or correct a frame on which a run has drawn it"
+                )
 
     def _next_label(self) -> int:
         return next(n for n in range(1, len(self._labels_used) + 2) if n not in self._labels_used)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxtrace.courses import Course, Plan
-from voxtrace.errors import ModelError, PromptError
+from voxtrace.errors import ModelError
 from voxtrace.feature_cache import FeatureCache
 from voxtrace.marks import Object
 from voxtrace.memory import MemoryPolicy
@@ -77,12 +77,6 @@ class Search:
         return marked
 
     def _plan(self, object: Object) -> list[Course]:
-        for frame, prompt in object.marks.frames.items():
-            if prompt.mask is None and (prompt.labels == NEGATIVE).all():
-                raise PromptError(
-                    f"{object.name!r} has only negative points at {self.route.place}={frame}, which do not say where "
-                    "it is; add a positive point or box there, or correct the mask of a run"
-                )
         num_frames, engine = len(self.features.frames), self.features.engine
         courses = self.route.plan(list(object.marks.frames), object.marks.limits, num_frames, self.route.edge)
         if not engine.follows and any(len(course.order) for course in courses):

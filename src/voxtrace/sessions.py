@@ -72,7 +72,7 @@ class Session:
             zoom=engine.zoom if zoom == "auto" else zoom,
         )
         self._tracks: dict[Marks, Track] = {}
-        self._history = History()
+        self._history = History(route.place)
         self._drawn: frozenset[int] = frozenset()  # numbers of the objects that the last run drew
 
     # What a person does
@@ -83,7 +83,10 @@ class Session:
         return self._history.objects
 
     def add(self, prompts: Prompt | Iterable[Prompt], object: str | int = 1) -> Self:
-        """Mark an object, known by name or label; an unknown one is new. PromptError where a prompt does not fit."""
+        """Mark an object, known by name or label; an unknown one is new.
+
+        PromptError, and nothing is added, where a prompt does not fit or a frame has negative points only.
+        """
         self._history.mark(object, *self._on_frames(prompts))
         return self
 
@@ -111,7 +114,8 @@ class Session:
         return self
 
     def unlock(self, object: str | int) -> Self:
-        """Let an object change again; the next run looks for it from its marks."""
+        """Let an object change again. The next run shows what its marks give, as it did before it was locked; it is
+        looked for again only if these marks were never run."""
         found = self._history.find(object)
         if found.locked is not None:
             self._history.replace(found, replace(found, locked=None))
@@ -128,7 +132,7 @@ class Session:
     # What the program does
 
     def run(self, progress: Progress | None = None) -> Result:
-        """Look for every object that is new, corrected or unlocked, and draw all.
+        """Look for every free object whose marks are new, and draw all.
 
         Raises PromptError without any object, ModelError if there are frames to follow on and the model cannot.
         """
