@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fake_engine import FakeEntry, FakeFeatures
+from voxtrace.errors import InputError
 from voxtrace.memory import Bank, Fifo, SelfSorting
 
 FEATURES = FakeFeatures(np.zeros((2, 2)))
@@ -99,6 +100,12 @@ def test_fifo_measures_pointer_time_in_a_short_scan_by_its_length():
 
 def test_fifo_never_computes_a_key():
     assert Fifo().recall(Bank(prompted(0)), 1, 1, NoKey()).memories
+
+
+@pytest.mark.parametrize("memories", [-1, 7, 8])
+def test_fifo_refuses_to_look_back_farther_than_the_nets_learned(memories):
+    with pytest.raises(InputError, match=rf"last {memories} frames.*Fifo\(memories=6\)"):
+        Fifo(memories=memories)
 
 
 # SelfSorting, the paper's rule

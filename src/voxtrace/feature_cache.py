@@ -21,7 +21,8 @@ class FeatureCache:
     def __init__(self, engine: Engine, frames: Frames, size: int | None = None) -> None:
         self.engine = engine
         self.frames = frames
-        # A SAM 2 net keeps about 4 float32 values for each pixel of its input: 4 MiB at 512, 16 MiB at 1024.
+        # A SAM 2 net keeps about 4 float32 values for each pixel of its input: 4 MiB at 512, 16 MiB at 1024. A hinted
+        # net keeps 2 and the image, 3: about as much.
         self.size = max(engine.batch, size or CACHE_BYTES // (16 * engine.image_size**2))
         self.shapes: dict[int, tuple[int, int]] = {}  # (H, W) of every frame that was ever encoded
         self._kept: OrderedDict[tuple[View, int], Features] = OrderedDict()

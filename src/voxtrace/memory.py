@@ -14,6 +14,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from voxtrace.engine import Entry, Features, Recalled
+from voxtrace.errors import InputError
+
+MOST_MEMORIES = 6  # followed frames with a time of their own: SAM 2's nets learned so many, and one for prompted frames
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +58,21 @@ class MemoryPolicy(Protocol):
 class Fifo:
     """SAM 2's own rule, as it is at inference.
 
-    memories: the last so many followed frames. pointers: object pointers look back so many frames, this one included.
+    memories: the last so many followed frames, 0..6; InputError for any other number. pointers: object pointers look
+    back so many frames, this one included.
     conditioning: at most so many prompted frames, the nearest; None for all (SAM 2's own setting; transformers has 4).
     """
 
-    memories: int = 6
+    memories: int = MOST_MEMORIES
     pointers: int = 16
     conditioning: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.memories <= MOST_MEMORIES:
+            raise InputError(
+                f"a memory of the last {self.memories} frames cannot be recalled: SAM 2's nets know 0 to "
+                f"{MOST_MEMORIES} steps back; use Fifo(memories={MOST_MEMORIES}) or less"
+            )
 
     def admit(self, bank: Bank, entry: Entry) -> Bank:
         """Keep as many as pointers or memories can look back to."""
