@@ -19,6 +19,7 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.report.blocks import Figure
 from voxtrace.report.making import make
 
+pytestmark = pytest.mark.xdist_group("report challenge")  # its pages are made once
 LIMITS = Limits(seconds=100.0, memory=2**30)
 
 
@@ -91,6 +92,13 @@ def ranking(three, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def equal(tmp_path_factory):
+    """The report on two runs of the same name and results: a case of CT and one of MR."""
+    submit, rows = submit_to(tmp_path_factory.mktemp("equal")), [row("0", 0.5), row("1", 0.7, modality="MR")]
+    return make([submit("ours", *rows, folder="one/ours"), submit("ours", *rows, folder="two/ours")])
+
+
 def test_standings_are_those_of_the_ranking(three, ranking, report):
     expected = json.loads((ranking / "ranking.json").read_text())["table"]
     table = table_of(make([*three, ranking]).markdown, "Standings")
@@ -139,9 +147,8 @@ def test_who_failed_and_why(three, submit):
     assert "worse &lt;b&gt;" in lines
 
 
-def test_without_failures_there_is_no_table_of_them(submit):
-    report = make([submit("a", row("0", 0.5)), submit("b", row("0", 0.6))])
-    assert "Failed and missing cases" not in report.markdown
+def test_without_failures_there_is_no_table_of_them(equal):
+    assert "Failed and missing cases" not in equal.markdown
 
 
 def test_a_failed_submission_is_not_the_fastest(submit):
@@ -152,9 +159,8 @@ def test_a_failed_submission_is_not_the_fastest(submit):
     assert shown == {"slow": "**9.0**", "other": "11", "broken": "–"}
 
 
-def test_modalities_are_columns(submit):
-    rows = [row("0", 0.5), row("1", 0.7, modality="MR")]
-    table = table_of(make([submit("a", *rows), submit("b", *rows)]).markdown, "DSC by modality")
+def test_modalities_are_columns(equal):
+    table = table_of(equal.markdown, "DSC by modality")
     assert table[0] == ["submission", "all (n = 2)", "CT (n = 1)", "MR (n = 1)"]
     assert table[1][2:] == ["**0.500**", "**0.700**"]
 
@@ -244,8 +250,6 @@ def test_one_run_alone_has_no_standings(three):
     assert table_of(report.markdown, "Overall")[1][1] == "0.500 (0.500–0.500)"
 
 
-def test_two_runs_of_one_name_and_folder_name_are_told_apart(submit, tmp_path):
-    first = submit("ours", row("0", 0.5), folder="one/ours")
-    second = submit("ours", row("0", 0.5), folder="two/ours")
-    table = table_of(make([first, second]).markdown, "Overall")
+def test_two_runs_of_one_name_and_folder_name_are_told_apart(equal):
+    table = table_of(equal.markdown, "Overall")
     assert [line[0] for line in table[1:]] == ["ours (one/ours)", "ours (two/ours)"]

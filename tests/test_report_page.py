@@ -19,6 +19,7 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.prompts import Box
 from voxtrace.report.making import make
 
+pytestmark = pytest.mark.xdist_group("report page")  # it is drawn once
 NASTY = '<img src=x onerror=alert(1)> & "quoted" | `ticks` $x^2$'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
