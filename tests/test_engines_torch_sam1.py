@@ -138,14 +138,14 @@ def test_what_is_not_one_box_is_refused_by_name(engine, prompt, named):
         engine.begin(features, [prompt])
 
 
-def test_following_and_remembering_are_refused(engine):
+def test_it_does_not_follow_by_itself_and_sorts_no_memories(engine):
     features = engine.encode([frame()])[0]
-    decoded = engine.begin(features, [box(5, 10, 30, 50)])
+    (entry,) = engine.remember(features, engine.begin(features, [box(5, 10, 30, 50)]), 0, True)
     assert not engine.follows
-    with pytest.raises(ModelError, match="single images"):
-        engine.follow(features, [])
-    with pytest.raises(ModelError, match="single images"):
-        engine.remember(features, decoded, 0, True)
+    with pytest.raises(ModelError, match="leave --memory out"):
+        _ = entry.key
+    with pytest.raises(ModelError, match="another engine"):
+        engine.remember(features, object(), 0, True)
 
 
 def test_features_of_another_engine_are_refused(engine):

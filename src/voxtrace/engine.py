@@ -116,7 +116,7 @@ class Engine(Protocol):
     image_size: int
     batch: int  # frames that are worth encoding together: 1 on a CPU, more on a GPU
     zoom: float | None  # window side / prompt side that the net was trained to see; None: always the whole frame
-    follows: bool  # False for image-only nets (MedSAM, LiteMedSAM): follow and remember raise ModelError
+    follows: bool  # False for nets of single images (MedSAM, LiteMedSAM): they follow through told ranges alone
 
     def encode(self, frames: Sequence[np.ndarray]) -> list[Features]:
         """Encode (H, W, 3) uint8 frames of equal shape, together when there are several."""

@@ -11,7 +11,7 @@ from voxtrace.courses import Course, Plan
 from voxtrace.errors import ModelError
 from voxtrace.feature_cache import FeatureCache
 from voxtrace.marks import Object
-from voxtrace.memory import MemoryPolicy
+from voxtrace.memory import Fifo, MemoryPolicy
 from voxtrace.prompts import BOX_START, NEGATIVE, FramePrompt
 from voxtrace.result import Seen, Track
 from voxtrace.tracking import LOOKS, EndOfObject, Stop, Tracked, Walk, begin, propagate
@@ -46,8 +46,9 @@ class Search:
         courses = {label: self._plan(o) for label, o in objects.items()}
         follows = any(len(course.order) for of_one in courses.values() for course in of_one)
         marked = self._begin(objects, follows)
+        stop = self.route.stop if self.features.engine.follows else None  # a told range is gone through to its ends
         walks = [
-            Walk(label, marked[label], course, self.route.stop, self.route.place, self.zoom)
+            Walk(label, marked[label], course, stop, self.route.place, self.zoom)
             for label in objects
             for course in courses[label]
         ]
@@ -80,11 +81,22 @@ class Search:
         num_frames, engine = len(self.features.frames), self.features.engine
         courses = self.route.plan(list(object.marks.frames), object.marks.limits, num_frames, self.route.edge)
         if not engine.follows and any(len(course.order) for course in courses):
-            raise ModelError(
-                f"{engine.name} segments single images and cannot follow an object through other frames; "
-                "use a model that can, such as voxtrace-small, or give it one image"
-            )
+            self._check_told(object)
         return courses
+
+    def _check_told(self, object: Object) -> None:
+        """A net of single images finds something on every frame: it must be told on which the object lies."""
+        name = self.features.engine.name
+        if not object.marks.limits:
+            way = "" if self.route.place == "image" else ", or tell its slices with a 3D box of several (--box3d)"
+            raise ModelError(
+                f"{name} segments single images and cannot follow an object through other frames, and nothing says "
+                f"how far {object.name!r} goes; use a model that can, such as voxtrace-small{way}"
+            )
+        if self.zoom is not None:
+            raise ModelError(f"{name} is shown whole frames when it goes through several; leave zoom (--zoom) out")
+        if not isinstance(self.memory, Fifo):
+            raise ModelError(f"{name} has no memory that could be sorted; leave --memory out")
 
     def _views(self, object: Object) -> dict[int, View]:
         """{marked frame: the window to see it through}."""

@@ -1,6 +1,7 @@
 """The Engine of MedSAM and LiteMedSAM on PyTorch: single images, boxes only.
 
-Both nets were trained with one box an object and nothing else, so nothing else is passed on to them. A frame's grey
+Both nets were trained with one box an object and nothing else, so nothing else is passed on to them. They have no
+memory: to follow an object is to ask the next slice with the box of the last mask (carrying.py). A frame's grey
 values are stretched to [0, 1] after scaling. MedSAM sees the frame squashed to its square; LiteMedSAM sees it scaled by
 its longest side, with zeros at the right and lower edge.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from voxtrace.engine import Decoded, Entry, Features, Recalled
+from voxtrace.engines.carrying import box_of, carried, entries
 from voxtrace.engines.torch import pick_device
 from voxtrace.errors import ModelError, PromptError
 from voxtrace.model.mask_decoder import resize
@@ -41,10 +43,11 @@ class Sam1Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sam1Decoded:
-    """N objects on one frame. logits (N, H, W) and iou (N,), float32."""
+    """N objects on one frame. logits (N, H, W) and iou (N,), float32. marked: the box of each that was drawn last."""
 
     logits: np.ndarray
     iou: np.ndarray
+    marked: tuple[np.ndarray, ...] = ()
     object_score: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +57,8 @@ class Sam1Decoded:
 
 class Squash:
     """MedSAM's fit: the frame becomes the net's square, whatever its shape."""
+
+    carried_margin = 5  # pixels of the net, as published, around the box of the last slice's mask
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -77,6 +82,8 @@ class Squash:
 
 class PadLongest:
     """LiteMedSAM's fit: the longest side becomes the net's, the shorter one is filled up with zeros."""
+
+    carried_margin = 3  # as above
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -105,7 +112,7 @@ class PadLongest:
 
 
 class TorchSam1Engine:
-    """A Sam1 net on a device. It keeps nothing between calls."""
+    """A Sam1 net on a device. It keeps nothing between calls; what it remembers of an object are boxes."""
 
     follows = False
     zoom: float | None = None
@@ -143,15 +150,26 @@ class TorchSam1Engine:
         for start in range(0, len(boxes), BOXES_AT_ONCE):
             group = list(boxes)[start : start + BOXES_AT_ONCE]
             logits[group], iou[group] = self._decode(own, np.stack([boxes[index] for index in group]))
-        return Sam1Decoded(logits, iou)
+        marked = (box_of(prompt) for prompt in prompts)
+        return Sam1Decoded(logits, iou, tuple(_whole(own.shape) if box is None else box for box in marked))
 
     def follow(self, features: Features, recalled: Sequence[Recalled]) -> Decoded:
-        """Raises ModelError: these nets have no memory."""
-        raise ModelError(self._no_memory())
+        """Decode N objects from the boxes of their masks on the frame before; from the marked box after an empty one.
+
+        It finds something on every frame: which ones show the object must be told (`follows` is False).
+        """
+        own = _own(features)
+        margin_xy = self.fit.carried_margin / self.fit.scale_xy(own.shape)
+        carried_on = [carried(one, margin_xy, own.shape) for one in recalled]
+        decoded = self.begin(features, [prompt for prompt, _ in carried_on])
+        return Sam1Decoded(decoded.logits, decoded.iou, tuple(marked for _, marked in carried_on))
 
     def remember(self, features: Features, decoded: Decoded, frame: int, prompted: bool) -> list[Entry]:
-        """Raises ModelError: these nets have no memory."""
-        raise ModelError(self._no_memory())
+        """The boxes of N objects. Raises ModelError for what another engine decoded."""
+        if not isinstance(decoded, Sam1Decoded):
+            raise ModelError(f"this engine cannot remember a {type(decoded).__name__}: another engine decoded it")
+        found = entries(decoded.logits, decoded.iou, decoded.object_score, decoded.marked, frame, prompted)
+        return list[Entry](found)
 
     def _decode(self, features: Sam1Features, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (N, 2, 2) in net pixels -> logits (N, H, W) and iou (N,)."""
@@ -172,12 +190,6 @@ class TorchSam1Engine:
             )
         first, stop = prompt.points_xy * self.fit.scale_xy(shape)
         return np.stack([first, np.maximum(stop - 1, first)]).astype(np.float32)
-
-    def _no_memory(self) -> str:
-        return (
-            f"{self.name} is a net for single images: it cannot follow an object from slice to slice or frame to "
-            "frame; volumes and videos need a model that propagates, e.g. --model voxtrace-small or medsam2"
-        )
 
 
 def stretch(images: Tensor) -> Tensor:
@@ -201,6 +213,11 @@ def _besides_box(prompt: FramePrompt) -> str:
     found = ["a point" if clicks == 1 else f"{clicks} points"] if clicks else []
     found += ["a mask"] if prompt.mask is not None else []
     return " and ".join(found) or "a prompt without marks"
+
+
+def _whole(shape: tuple[int, int]) -> np.ndarray:
+    """The (2, 2) box of a frame: of an object without box and mask there."""
+    return np.array([[0, 0], shape[::-1]], np.float32)
 
 
 def _own(features: Features) -> Sam1Features:
