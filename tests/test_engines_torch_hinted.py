@@ -11,15 +11,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from voxtrace.engine import Recalled  # noqa: E402
+from voxtrace.engines import open_engine  # noqa: E402
 from voxtrace.engines.torch import TorchEngine, TorchFeatures  # noqa: E402
-from voxtrace.memory import SelfSorting  # noqa: E402
+from voxtrace.memory import MOST_MEMORIES, SelfSorting  # noqa: E402
 from voxtrace.model.config import CONFIGS  # noqa: E402
 from voxtrace.model.resnet import ResNetConfig  # noqa: E402
 from voxtrace.model.sam2 import Sam2, Shown  # noqa: E402
 from voxtrace.prompts import BOX_START, BOX_STOP, POSITIVE, Box, FramePrompt, Point  # noqa: E402
-from voxtrace.sessions import SetSession, VolumeSession  # noqa: E402
+from voxtrace.sessions import SetSession, VideoSession, VolumeSession  # noqa: E402
 from voxtrace.tracking import Tracked  # noqa: E402
-from voxtrace.volume import Volume  # noqa: E402
+from voxtrace.volume import Video, Volume  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -123,19 +124,37 @@ def test_a_set_of_pictures_of_any_size_can_be_followed(engine):
     assert [mask.shape for mask in result.frames] == [(40, 56), (30, 56), (40, 41)]
 
 
+def test_the_table_of_times_has_a_row_for_each_frame_that_fifo_looks_back_to_and_one_for_prompted_frames(engine):
+    assert len(engine.model.maskmem_tpos_enc) == MOST_MEMORIES + 1
+
+
 @pytest.mark.parametrize("memory", [None, SelfSorting(size=4)], ids=["fifo", "selfsorting"])
 def test_what_is_kept_while_following_does_not_grow_with_the_way(engine, memory, monkeypatch):
     """At SAM 2's size an encoded frame has 16 MB: kept until the end of a film, they fill any memory."""
     monkeypatch.setattr("voxtrace.feature_cache.CACHE_BYTES", 2 * 16 * engine.image_size**2)
-    work = VolumeSession(engine, Volume(np.stack(frames(40))[..., 0]), memory=memory, zoom=None)
+    work = VolumeSession(engine, Volume(np.stack(frames(20))[..., 0]), memory=memory, zoom=None)
     alive = {}
 
     def count(done: int, total: int) -> None:
-        if done in (5, 35):
+        if done in (5, 18):
             gc.collect()
             kinds = [type(thing) for thing in gc.get_objects()]
             alive[done] = kinds.count(TorchFeatures), kinds.count(Tracked)
 
     work.add(Box.on_slice(0, 6, 5, 25, 30)).run(count)
-    assert alive[35] == alive[5]
+    assert alive[18] == alive[5]
     assert alive[5][0] == 2, "as many as the cache holds"
+
+
+def test_an_object_that_was_out_of_sight_for_three_frames_is_found_at_once():
+    rows, columns = np.mgrid[:96, :96]
+    disc, random = (rows - 48) ** 2 + (columns - 46) ** 2 < 14**2, np.random.default_rng(0)
+    film = []
+    for frame in range(10):
+        grey = 70 + 6 * random.standard_normal((96, 96)) + 110 * (disc & (frame not in (4, 5, 6)))
+        film.append(np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2))
+    work = VideoSession(open_engine("voxtrace-small", "cpu"), Video(film, (10, 96, 96)))
+    found = [mask > 0 for mask in work.add(Box.on_slice(0, 34, 32, 63, 61)).run().frames]
+    assert [bool(mask.any()) for mask in found] == [True] * 4 + [False] * 3 + [True] * 3
+    overlap = [(mask & disc).sum() / (mask | disc).sum() for mask in found if mask.any()]
+    assert min(overlap) > 0.9

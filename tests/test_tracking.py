@@ -144,6 +144,25 @@ def test_an_object_that_returns_within_patience_goes_on():
     assert stops(events)[0].reason == EDGE
 
 
+def test_a_marked_frame_on_the_way_is_one_with_the_object():
+    frames = scan((0, 3))
+    frames[1][:] = 0
+    features = FeatureCache(FakeEngine(), frames)
+    marked = [begin(features, frame, Whole(), {0: truth(0)})[0] for frame in (0, 2)]
+    walk = Walk(0, marked, Course(0, 1, range(1, 9), EDGE), EndOfObject(2))
+    events = list(propagate(features, [walk], Fifo()))
+    assert followed(events) == [1, 3, 4]
+    assert not any((e.logits > 0).any() for e in events if isinstance(e, Tracked))
+    assert stops(events) == [Stop(0, 0, 1, 2, "object ended at z=2")]
+
+
+def test_a_walk_that_ends_on_a_marked_frame_keeps_it():
+    features = FeatureCache(FakeEngine(), scan((0, 9)))
+    marked = [begin(features, frame, Whole(), {0: truth(0)})[0] for frame in (2, 8)]
+    walk = Walk(0, marked, Course(2, 1, range(3, 9), EDGE), EndOfObject(2))
+    assert stops(propagate(features, [walk], Fifo())) == [Stop(0, 2, 1, 8, EDGE)]
+
+
 def test_an_object_absent_on_the_last_frame_ended_before_it():
     features = FeatureCache(FakeEngine(), scan((0, 8)))
     events = list(propagate(features, [walk_from(features, 5, stop=EndOfObject(2))], Fifo()))
@@ -272,6 +291,16 @@ def shown(engine):
     return [[(entry.frame, round(weight, 3)) for entry, weight in recalled.shown] for recalled in engine.recalled]
 
 
+class LooksAtTheFrameBefore(FakeEngine):
+    """As hinted nets do: it goes by the frame that it is shown first, not by its memories."""
+
+    def follow(self, features, recalled):
+        before = [type(r)(((r.shown[0][0], 1),)) for r in recalled]
+        decoded = super().follow(features, before)
+        self.recalled[-len(recalled) :] = recalled
+        return decoded
+
+
 def test_the_last_frames_and_the_marked_one_are_shown_by_weight():
     features = FeatureCache(engine := FakeEngine(), scan((0, 9)))
     list(propagate(features, [walk_from(features, 4)], Fifo()))
@@ -280,6 +309,24 @@ def test_the_last_frames_and_the_marked_one_are_shown_by_weight():
         [(5, 1.0), (4, 0.5)],
         [(6, 1.0), (5, 0.5), (4, 0.81)],
         [(7, 1.0), (6, 0.5), (4, 0.729)],
+    ]
+
+
+def test_frames_without_the_object_are_not_shown_as_what_was_before():
+    frames = scan((0, 9))
+    for gone in (3, 4, 5):
+        frames[gone][:] = 0
+    features = FeatureCache(engine := LooksAtTheFrameBefore(), frames)
+    events = list(propagate(features, [walk_from(features, 1)], Fifo()))
+    assert [bool((e.logits > 0).any()) for e in events if isinstance(e, Tracked)] == [True, *[False] * 3, *[True] * 3]
+    assert [[frame for frame, _ in one] for one in shown(engine)] == [
+        [1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [2, 1],
+        [6, 2, 1],
+        [7, 6, 1],
     ]
 
 

@@ -115,6 +115,8 @@ def propagate(features: FeatureCache, walks: Sequence[Walk], memory: MemoryPolic
     for forward in (True, False):
         going = [_Going.of(walk, len(features.frames)) for walk in walks if (walk.course.step >= 0) == forward]
         for frame in sorted({f for g in going for f in g.walk.course.order}, reverse=not forward):
+            for g in going:
+                yield from g.pass_over(frame)
             due = [g for g in going if g.wants(frame)]
             for look in range(LOOKS):
                 for view, together in _by_view(due):
@@ -147,7 +149,8 @@ def _follow(
 class _Going:
     """A walk under way.
 
-    anchor: the frame where the object was marked last. latest: the frames dealt with last, newest first.
+    anchor: the frame where the object was marked last. latest: the last frames that showed it, newest first: an empty
+    mask shown to a net as what was there before keeps an object that returns from being found.
     absent: frames without the object, held back until it returns or the walk stops. last: the last frame with it.
     """
 
@@ -170,13 +173,18 @@ class _Going:
 
     def wants(self, frame: int) -> bool:
         """Whether the walk follows its object on this frame; a marked one is passed over."""
-        if self.stopped or frame not in self.walk.course.order:
-            return False
+        return self._reaches(frame) and all(marked.frame != frame for marked in self.walk.marked)
+
+    def pass_over(self, frame: int) -> Iterator[Tracked]:
+        """Take a marked frame as it is: the object is there, whatever was held back before it is empty."""
         for marked in self.walk.marked:
-            if marked.frame == frame:
+            if self._reaches(frame) and marked.frame == frame:
+                yield from self._empty()
                 self.anchor, self.latest, self.view = marked, (marked,), marked.view
-                return False
-        return True
+                self.absent, self.last = [], frame
+
+    def _reaches(self, frame: int) -> bool:
+        return not self.stopped and frame in self.walk.course.order
 
     def shown(self, frame: int) -> tuple[tuple[Entry, float], ...]:
         """Earlier frames that were seen through this window, with weights; none in a set without order."""
@@ -207,9 +215,12 @@ class _Going:
 
     def judge(self, tracked: Tracked) -> Iterator[Tracked | Stop]:
         """Pass a frame on, hold it back, or end the walk."""
-        walk, self.latest = self.walk, (tracked, *self.latest)[: len(SHOWN_BEFORE)]
+        walk, rule = self.walk, self.walk.stop or EndOfObject()
+        absent = rule.absent(tracked.logits, tracked.object_score, _pixels(self.anchor))
+        if not absent:
+            self.latest = (tracked, *self.latest)[: len(SHOWN_BEFORE)]
         tracked = replace(tracked, entry=None)
-        if walk.stop is not None and walk.stop.absent(tracked.logits, tracked.object_score, _pixels(self.anchor)):
+        if walk.stop is not None and absent:
             self.absent.append(tracked)
             if len(self.absent) >= walk.stop.patience:
                 yield from self._empty()
