@@ -330,6 +330,12 @@ def test_frames_without_the_object_are_not_shown_as_what_was_before():
     ]
 
 
+def test_where_absence_is_the_end_a_frame_without_the_object_is_shown_as_it_is():
+    features = FeatureCache(engine := LooksAtTheFrameBefore(), scan((0, 3)))
+    list(propagate(features, [walk_from(features, 1, stop=EndOfObject(2))], Fifo()))
+    assert [[frame for frame, _ in one] for one in shown(engine)] == [[1], [2, 1], [3, 2, 1]]
+
+
 def test_in_a_set_without_order_no_frame_is_earlier():
     features = FeatureCache(engine := FakeEngine(), scan((0, 4), shape=(4, 20, 24)))
     marked = begin(features, 1, Whole(), {0: truth(0)})

@@ -149,8 +149,9 @@ def _follow(
 class _Going:
     """A walk under way.
 
-    anchor: the frame where the object was marked last. latest: the last frames that showed it, newest first: an empty
-    mask shown to a net as what was there before keeps an object that returns from being found.
+    anchor: the frame where the object was marked last. latest: the frames dealt with last, newest first;
+    where absence is not the end, the last ones with the object: shown an empty mask as what was before, a net does not
+    find an object that returns. Not in volumes, where absence is the end: their mean DSC fell from 0.662 to 0.660.
     absent: frames without the object, held back until it returns or the walk stops. last: the last frame with it.
     """
 
@@ -217,7 +218,7 @@ class _Going:
         """Pass a frame on, hold it back, or end the walk."""
         walk, rule = self.walk, self.walk.stop or EndOfObject()
         absent = rule.absent(tracked.logits, tracked.object_score, _pixels(self.anchor))
-        if not absent:
+        if walk.stop is not None or not absent:
             self.latest = (tracked, *self.latest)[: len(SHOWN_BEFORE)]
         tracked = replace(tracked, entry=None)
         if walk.stop is not None and absent:
