@@ -1,5 +1,7 @@
 """Nets are told no more than what is asked, and methods without weights do what their names say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,11 @@ from voxtrace.bench.truths import Target, open_case
 from voxtrace.bench.walker import random_walker
 from voxtrace.errors import PromptError
 from voxtrace.eval.metrics import dice
+from voxtrace.frames import VolumeFrames
 from voxtrace.manifest import Case, read_manifest
 from voxtrace.prompts import Box
+from voxtrace.sessions import ImageSession
+from voxtrace.volume import Picture
 
 SHAPE = (12, 30, 35)
 CASE = Case("s/c", "s", "volume", "ct", "i", "m", "semantic", "val")
@@ -75,11 +80,45 @@ def test_an_object_that_broke_leaves_nothing_behind(engine, monkeypatch):
     assert len(engine.begun[-1]) == 1
 
 
-def test_a_net_that_cannot_follow_is_asked_about_pictures_alone(monkeypatch, tmp_path):
+def test_a_net_that_cannot_follow_is_asked_by_boxes_and_with_the_range_told(monkeypatch):
     monkeypatch.setattr(engines, "open_engine", lambda *_: FakeEngine(follows=False))
     net = Net("medsam")
-    assert list(net.kinds) == ["image"]
-    assert not net.takes("oneprompt")
+    assert list(net.kinds) == ["image", "volume"]
+    assert net.needs_range
+    assert [way for way in ("box", "box-jitter", "mask", "click", "recist", "oneprompt") if net.takes(way)] == [
+        "box",
+        "box-jitter",
+        "mask",
+    ]
+
+
+@pytest.mark.torch
+def test_a_net_of_single_images_equals_pictures_asked_one_by_one(monkeypatch):
+    """The marked slice by its tight box, then every slice of the range by the box of the last mask, 3 / 256 wider."""
+    torch = pytest.importorskip("torch")
+    from test_engines_torch_sam1 import PADDED, TorchSam1Engine
+    from voxtrace.model.sam1 import Sam1
+
+    torch.manual_seed(3)
+    net = TorchSam1Engine(Sam1(PADDED), "cpu")
+    monkeypatch.setattr(engines, "open_engine", lambda *_: net)
+    scan, asked = phantom(SHAPE, modality="MR"), question(z_range=True)
+    found = Net("litemedsam").open(CASE, scan)(asked)
+    margin, frames, expected = 3 * SHAPE[2] / PADDED.image_size, VolumeFrames(scan), np.zeros(SHAPE, bool)
+    (marked,) = asked.prompts
+    for way in (range(7, 10), range(7, 3, -1)):
+        box = marked
+        for z in way:
+            on_picture = replace(box, z0=0, z1=1)
+            expected[z] = ImageSession(net, Picture(frames[z])).add(on_picture).run().mask(1)[0]
+            box = widened(tight(expected[z]), margin) if expected[z].any() else marked
+    assert np.array_equal(found, expected)
+    assert expected[4:10].any((1, 2)).all()
+
+
+def widened(box: Box, margin: float) -> Box:
+    y1, x1 = min(box.y1 + margin, SHAPE[1]), min(box.x1 + margin, SHAPE[2])
+    return Box.on_slice(0, max(box.y0 - margin, 0), max(box.x0 - margin, 0), y1, x1)
 
 
 def test_ellipse_is_carried_through_the_told_range_or_as_far_as_it_is_wide():

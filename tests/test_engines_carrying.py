@@ -28,9 +28,14 @@ CONFIGS = pytest.mark.parametrize("config", [SQUASHED, PADDED], ids=["medsam", "
 
 
 class SeeingPainter(BoxPainter):
-    """A net that answers with the box itself, and with nothing on an image of one grey."""
+    """A net that answers with the box itself, and with nothing on an image of one grey. boxes: x0, y0, x1, y1 asked."""
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.boxes: list[list[float]] = []
 
     def decode(self, embedding, points_xy, labels) -> Masks:
+        self.boxes += points_xy.flatten(1).tolist()
         masks = super().decode(embedding, points_xy, labels)
         seen = 1.0 if embedding.abs().max() > 0 else -1.0
         return Masks(torch.minimum(masks.logits, torch.tensor(seen)), *masks[1:])
@@ -91,16 +96,16 @@ def test_every_slice_of_the_range_equals_a_picture_asked_with_the_last_mask_s_bo
     assert found.any(axis=(1, 2)).sum() >= 3
 
 
-def test_the_box_grows_by_the_margin_from_slice_to_slice():
-    """The painter's masks are the boxes that it was asked with: 5 of 128 pixels are about 2 rows and 2 columns here."""
-    found = VolumeSession(painter(), scan()).add(box3d(3, 7)).run().mask(1)
-    place, margins = MARKED, (5 * HEIGHT / 128, 5 * WIDTH / 128)
-    assert extent(found[4]) == place
-    for z in (5, 6):
-        place = widened(place, *margins)
-        assert np.abs(np.subtract(extent(found[z]), place)).max() <= 1
-        place = extent(found[z])
-    assert extent(found[3]) == extent(found[5])
+@CONFIGS
+def test_a_slice_is_asked_with_the_last_mask_s_box_and_the_published_margin(config):
+    """In the net's pixels: 5 around it for MedSAM, 3 for LiteMedSAM; the box's last pixel is inside."""
+    engine = painter(config)
+    found = VolumeSession(engine, scan()).add(box3d(3, 7)).run().mask(1)
+    margin, sides = (3, [WIDTH] * 4) if config.keep_aspect else (5, [HEIGHT, WIDTH] * 2)
+    for box, before in zip(engine.model.boxes[1:], (4, 5, 4), strict=True):  # of the slices 5, 6 and 3
+        y0, x0, y1, x1 = np.array(extent(found[before])) * config.image_size / sides
+        expected = [x0 - margin, y0 - margin, x1 + margin - 1, y1 + margin - 1]
+        assert np.abs(np.subtract(box, np.clip(expected, 0, None))).max() < 1e-3
 
 
 def test_after_an_empty_slice_the_marked_box_is_asked_again():

@@ -63,6 +63,26 @@ def test_a_net_without_memory_is_measured_on_pictures(voxtrace, tmp_path, monkey
     assert {(row.kind, row.prompt) for row in read_results(tmp_path / "out")} == {("image", "box")}
 
 
+def test_a_net_without_memory_is_measured_on_volumes_whose_slices_are_told(voxtrace, tmp_path, monkeypatch):
+    manifest = write_cases(tmp_path / "data")
+    monkeypatch.setattr(engines, "open_engine", lambda *_: FakeEngine(follows=False))
+    words = ("evaluate", "--data", manifest, "--prompt", "box", "click", "mask")
+    assert voxtrace(*words, "--z-range", "both", "--out", tmp_path / "out").code == 0
+    found = {(row.kind, row.prompt, row.z_range) for row in read_results(tmp_path / "out")}
+    assert found == {("image", "box", False), ("volume", "box", True), ("volume", "mask", True)}
+    ran = voxtrace(*words, "--kind", "volume", "--out", tmp_path / "none")
+    assert ran.code == 2
+    assert "must be told the slices of volumes: --z-range yes" in ran.err
+
+
+def test_a_net_of_boxes_alone_is_not_corrected_with_clicks(voxtrace, tmp_path, monkeypatch):
+    manifest = write_cases(tmp_path / "data")
+    monkeypatch.setattr(engines, "open_engine", lambda *_: FakeEngine(follows=False))
+    ran = voxtrace("bench", "interactive", "--data", manifest, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "trained with boxes alone" in ran.err
+
+
 def test_a_method_that_understands_no_prompt_is_named(voxtrace, tmp_path):
     words = ("evaluate", "--data", write_cases(tmp_path / "data"))
     ran = voxtrace(*words, "--model", "carried", "ellipse", "--out", tmp_path / "out")

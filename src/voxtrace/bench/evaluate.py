@@ -67,7 +67,9 @@ def evaluate(
     rows = ordered(record.rows, plan, cases, methods)
     if not rows:
         names, prompts = ", ".join(method.name for method in methods), ", ".join(str(way) for way in plan.ways())
-        raise ModelError(f"{names} cannot be asked by {prompts} about these cases: there is nothing to measure")
+        untold = [method.name for method in methods if method.needs_range and True not in plan.z_ranges]
+        hint = f"; {', '.join(untold)} must be told the slices of volumes: --z-range yes" if untold else ""
+        raise ModelError(f"{names} cannot be asked by {prompts} about these cases: there is nothing to measure{hint}")
     write_results(out, rows)
     write_json(out / SUMMARIES, summaries(rows, seed=plan.seed))
     write_json(out / SUMMARY, summary([r for r in rows if r.contender == rows[0].contender], seed=plan.seed))

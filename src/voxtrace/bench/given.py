@@ -39,6 +39,11 @@ class Predictions:
         """All."""
         return KINDS
 
+    @property
+    def needs_range(self) -> bool:
+        """No."""
+        return False
+
     def takes(self, prompt: str) -> bool:
         """Nothing is asked."""
         return prompt == GIVEN

@@ -125,4 +125,6 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
 def _net(method: Method) -> Net:
     if not isinstance(method, Net):
         raise ModelError(f"{method.name} cannot be corrected; give models of `voxtrace weights list` or weights files")
+    if not method.takes("click"):
+        raise ModelError(f"{method.name} was trained with boxes alone and cannot be corrected with clicks")
     return method

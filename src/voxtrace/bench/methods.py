@@ -5,7 +5,7 @@ A method is opened on a scan and then asked for one object after the other. It i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -13,14 +13,17 @@ from typing import Protocol
 import numpy as np
 
 from voxtrace import checkpoints, engines
-from voxtrace.bench.asking import ONE_PROMPT, Question
+from voxtrace.bench.asking import Question
 from voxtrace.checkpoints.download import sha256_of
 from voxtrace.engine import Engine
 from voxtrace.io.reading import Scan
 from voxtrace.manifest import KINDS, Case
+from voxtrace.prompts import FramePrompt, Prompt
 from voxtrace.sessions import ImageSession, Session, VideoSession, VolumeSession
 from voxtrace.volume import Picture, Video, Volume
 from voxtrace.windowing import Limits, Window, automatic
+
+BOXES_ALONE = ("box", "box-jitter", "mask")  # a mask is taken as it is, its box goes on from slice to slice
 
 Find = Callable[[Question], np.ndarray]  # -> (D, H, W) bool of the whole scan; a picture's D is 1
 
@@ -36,6 +39,11 @@ class Method(Protocol):
     @property
     def kinds(self) -> Collection[str]:
         """The kinds of cases that it can work on."""
+        ...
+
+    @property
+    def needs_range(self) -> bool:
+        """Whether it can work on a volume only if it is told between which slices the object lies."""
         ...
 
     def takes(self, prompt: str) -> bool:
@@ -72,12 +80,17 @@ class Net:
 
     @property
     def kinds(self) -> Collection[str]:
-        """All, or pictures alone where the net cannot follow an object."""
-        return KINDS if self.engine.follows else ("image",)
+        """All; of a net that cannot follow an object, pictures and volumes."""
+        return KINDS if self.engine.follows else ("image", "volume")
+
+    @property
+    def needs_range(self) -> bool:
+        """Of a net that cannot follow: it goes through the told slices with the box of its last mask."""
+        return not self.engine.follows
 
     def takes(self, prompt: str) -> bool:
-        """Everything; an object on other images only if it can follow."""
-        return prompt != ONE_PROMPT or self.engine.follows
+        """Everything; a net that cannot follow was trained with boxes alone."""
+        return self.engine.follows or prompt in BOXES_ALONE
 
     def weights(self) -> dict[str, str | int]:
         """The hash of its file, and what the file is run as."""
@@ -111,10 +124,18 @@ class Net:
     def _found_within(self, scan: Volume, question: Question, z0: int, z1: int) -> np.ndarray:
         """As the published scripts do with a known range: the other slices are never seen, nothing ends a walk."""
         window = Settled(automatic(scan).limits(scan.array))
-        session = VolumeSession(self.engine, replace(scan, array=scan.array[z0:z1]), window=window, stop=None)
+        session = ToldSession(self.engine, replace(scan, array=scan.array[z0:z1]), window=window, stop=None)
         mask = np.zeros(scan.shape, bool)
         mask[z0:z1] = _found(session, question.within(z0, z1))
         return mask
+
+
+class ToldSession(VolumeSession):
+    """A part of a scan, cut out between told slices: the object may lie on all of them."""
+
+    def _on_frames(self, prompts: Prompt | Iterable[Prompt]) -> tuple[dict[int, FramePrompt], tuple[range, ...]]:
+        frames, _ = super()._on_frames(prompts)
+        return frames, (range(len(self.frames)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,10 +114,13 @@ class Plan:
 
     def asked(self, method: Method, case: Case) -> list[tuple[Way, bool]]:
         """The ways in which a method is asked about a case, without and with the z range; one prompt for a whole set
-        is not among them. A picture's mask is never given: it would be the answer."""
+        is not among them. A picture's mask is never given: it would be the answer. A volume whose z range is not told
+        is not given to a method that needs it."""
         if case.kind not in method.kinds:
             return []
         ranges = self.z_ranges if case.kind == "volume" and not self.predictions else (False,)
+        if case.kind == "volume" and method.needs_range:
+            ranges = tuple(told for told in ranges if told)
         ways = [way for way in self.ways() if way.kind != ONE_PROMPT and method.takes(way.kind)]
         return [(w, told) for w in ways if not (w.kind == "mask" and case.kind == "image") for told in ranges]
 

@@ -40,6 +40,11 @@ class Simple:
         """All."""
         return KINDS
 
+    @property
+    def needs_range(self) -> bool:
+        """No."""
+        return False
+
     def takes(self, prompt: str) -> bool:
         """Whether it understands this kind of prompt."""
         return prompt in self.prompts

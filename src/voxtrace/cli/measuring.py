@@ -101,7 +101,10 @@ def report(outcome: Outcome, options: CaseOptions, as_json: bool) -> None:
         for kind, figures in {"overall": one["overall"], **one["by_kind"]}.items():
             say(f"  {kind:8} DSC {figure(figures['dsc'])}  NSD {figure(figures['nsd'])}  n {figures['dsc']['n']}")
     for name in outcome.unasked:
-        say(f"{name} was not asked: it understands none of these prompts, or cannot work on these kinds of cases")
+        say(
+            f"{name} was not asked: it understands none of these prompts, cannot work on these kinds of cases, or must "
+            "be told the slices of volumes (--z-range)"
+        )
     for row in outcome.failed:
         say(f"failed  {row.case} object {row.object} ({row.model}, {row.prompt}): {row.error}")
     kept, lost_rows = outcome.kept, len(outcome.failed)
