@@ -186,7 +186,7 @@ def test_the_command_line_takes_a_3d_box_and_refuses_a_box_on_one_slice(config, 
     path, out = write_scan(tmp_path / "scan.nii.gz"), tmp_path / "m.nii.gz"
     ran = voxtrace("segment", path, "-o", out, "--box", "6:7,16,17,27", "--model", "medsam")
     assert ran.code != 0
-    assert "3D box of several (--box3d)" in ran.err
+    assert "a 3D box of all its slices (--box3d)" in ran.err
     assert not out.exists()
     ran = voxtrace("segment", path, "-o", out, "--box3d", "5,7,16,9,17,27", "--model", "medsam")
     assert ran.code == 0, ran.err

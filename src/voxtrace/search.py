@@ -88,7 +88,7 @@ class Search:
         """A net of single images finds something on every frame: it must be told on which the object lies."""
         name = self.features.engine.name
         if not object.marks.limits:
-            way = "" if self.route.place == "image" else ", or tell its slices with a 3D box of several (--box3d)"
+            way = "" if self.route.place == "image" else ", or give a 3D box of all its slices (--box3d)"
             raise ModelError(
                 f"{name} segments single images and cannot follow an object through other frames, and nothing says "
                 f"how far {object.name!r} goes; use a model that can, such as voxtrace-small{way}"
