@@ -39,7 +39,7 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
-# the fast ones first; then sandboxes, processes and labelled scans; then the nets
+# the fast ones first; then sandboxes, processes, labelled scans and whole benchmarks; then the nets
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not torch and not real'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'real and not slow and not torch'

@@ -25,6 +25,8 @@ from voxtrace.manifest import read_manifest
 from voxtrace.prompts import Box
 from voxtrace.volume import Volume
 
+pytestmark = pytest.mark.real
+
 COLUMNS = (
     ["CaseName", "TotalRunningTime"]
     + [f"RunningTime_{n}" for n in range(1, 7)]

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fake_engine import FakeEngine
@@ -11,6 +12,8 @@ from voxtrace import engines
 from voxtrace.bench.lock import read_lock
 from voxtrace.bench.robustness import LEVELS
 from voxtrace.eval.results import read_results
+
+pytestmark = pytest.mark.real
 
 
 class Worse(FakeEngine):

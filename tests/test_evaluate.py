@@ -12,6 +12,8 @@ from voxtrace import engines
 from voxtrace.errors import CheckpointError
 from voxtrace.eval.results import read_results
 
+pytestmark = pytest.mark.real
+
 
 def by_case(folder):
     return {(row.case, row.object): row for row in read_results(folder)}

@@ -19,7 +19,7 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.report.blocks import Figure
 from voxtrace.report.making import make
 
-pytestmark = pytest.mark.xdist_group("report challenge")  # its pages are made once
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("report challenge")]  # its pages are made once
 LIMITS = Limits(seconds=100.0, memory=2**30)
 
 

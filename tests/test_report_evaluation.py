@@ -12,7 +12,7 @@ from report_kit import DATA, Page, lock, row, table_of, write_run
 from voxtrace.eval.summary import summaries
 from voxtrace.report.making import make, parts_of
 
-pytestmark = pytest.mark.xdist_group("report evaluation")  # its pages are made once
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("report evaluation")]  # its pages are made once
 DSC_TABLE = "DSC, by kind, modality and set"
 
 

@@ -19,7 +19,7 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.prompts import Box
 from voxtrace.report.making import make
 
-pytestmark = pytest.mark.xdist_group("report page")  # it is drawn once
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("report page")]  # it is drawn once
 NASTY = '<img src=x onerror=alert(1)> & "quoted" | `ticks` $x^2$'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -87,7 +87,6 @@ def test_names_are_escaped_everywhere(report):
     assert "\\| \\`ticks\\`" in report.markdown
 
 
-@pytest.mark.real
 def test_two_makings_are_the_same_byte_for_byte(run, report):
     program = "import sys; from pathlib import Path; from voxtrace.report.making import make\n"
     program += "sys.stdout.buffer.write(make([Path(sys.argv[1])]).html.encode())"
@@ -174,7 +173,6 @@ def test_damaged_results_are_named(tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here: apt-get install chromium")
-@pytest.mark.real
 def test_the_page_is_no_wider_than_the_screen(tmp_path):
     """Tables and wide drawings scroll inside their own boxes, on a phone as on a desk."""
     html = escape(make([rich(tmp_path / "run", "a" * 90, NASTY, *(f"model {n}" for n in range(7)))]).html)
