@@ -16,6 +16,8 @@ from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.results import read_results
 from voxtrace.manifest import read_manifest
 
+pytestmark = pytest.mark.real
+
 
 def write_npz(path: Path, **arrays: np.ndarray) -> Path:
     path.parent.mkdir(exist_ok=True)

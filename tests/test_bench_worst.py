@@ -1,6 +1,7 @@
 """The worst cases of a run are kept as pictures beside its results: which, what is on them, and when none."""
 
 import numpy as np
+import pytest
 
 from phantoms import phantom
 from voxtrace.bench.shown import Sight, read_sight, shown, write_sight
@@ -8,6 +9,8 @@ from voxtrace.bench.truths import Target
 from voxtrace.bench.worst import Worst, read_worst
 from voxtrace.preview.view import View
 from voxtrace.prompts import BOX_START, BOX_STOP, Box, FramePrompt, Point
+
+pytestmark = pytest.mark.real
 
 
 def target():

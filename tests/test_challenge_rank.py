@@ -9,6 +9,8 @@ import pytest
 from voxtrace.bench.challenge.limits import Limits
 from voxtrace.bench.challenge.runs import CaseRow, Run, read_run, write_run
 
+pytestmark = pytest.mark.real
+
 MACHINE = {"processor": "abacus", "cpus": 2}
 
 

@@ -7,6 +7,8 @@ from fake_engine import FakeEngine
 from voxtrace import demo, engines
 from voxtrace.io import read
 
+pytestmark = pytest.mark.real
+
 
 def test_the_demo_writes_scan_mask_and_picture_and_shows_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(engines, "open_engine", lambda *_asked: FakeEngine())

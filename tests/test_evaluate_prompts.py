@@ -2,10 +2,14 @@
 
 from collections import Counter
 
+import pytest
+
 from fake_engine import FakeEngine
 from labelled import write_cases
 from voxtrace import engines
 from voxtrace.eval.results import read_results
+
+pytestmark = pytest.mark.real
 
 WAYS = ("box", "box-jitter", "click", "clicks5", "scribble", "mask", "recist", "oneprompt")
 
