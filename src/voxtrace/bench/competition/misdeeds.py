@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def left_behind(*folders: Path) -> list[str]:
 
 
 def _processes() -> list[str]:
+    """Those that stay: one that was killed may be seen for a moment more."""
+    patience = time.monotonic() + 5.0
+    while (found := _living()) and time.monotonic() < patience:
+        time.sleep(0.05)
+    return found
+
+
+def _living() -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
