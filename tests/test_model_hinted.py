@@ -197,3 +197,17 @@ def test_objects_decoded_together_are_those_decoded_alone(net: Sam2, frame: Enco
             assert torch.allclose(one.logits, all_of_them.logits[own], atol=1e-4)
             assert torch.allclose(one.object_score, all_of_them.object_score[own], atol=1e-4)
             assert torch.allclose(one.pointer, all_of_them.pointer[own], atol=1e-4)
+
+
+def test_where_the_object_was_on_a_frame_that_is_not_placed_makes_no_difference(
+    net: Sam2, frame: Encoded, memory: Memory
+) -> None:
+    shown = shown_before()._replace(placed=False)
+    elsewhere = shown._replace(logits=shown.logits.roll((9, 17), (2, 3)), image=shown.image.roll((9, 17), (2, 3)))
+    found = net.follow(frame, memory, shown).logits
+    torch.testing.assert_close(net.follow(frame, memory, elsewhere).logits, found, atol=1e-4, rtol=1e-4)
+    other_looks = shown._replace(image=shown.image.flip(2))
+    assert (net.follow(frame, memory, other_looks).logits - found).abs().max() > 1e-2
+    placed = net.follow(frame, memory, shown._replace(placed=True)).logits
+    moved = net.follow(frame, memory, elsewhere._replace(placed=True)).logits
+    assert (moved - placed).abs().max() > 1e-2

@@ -166,9 +166,32 @@ def test_worker_processes_give_the_same_batches_in_order():
     )
 
 
-def test_clips_of_a_batch_share_their_length():
+def test_clips_of_a_batch_share_their_length_and_its_frames_are_as_many_as_asked_for():
     sampler = Sampler([ball_case(), picture_case()], seed=3, clip_length=(1, 2, 3))
-    assert {tuple(b.masks.shape[:1]) for b in sampler.batches(3, workers=0, stop=4)} == {(3,)}
+    shapes = {tuple(b.masks.shape[:2]) for b in sampler.batches(6, workers=0, stop=12)}
+    assert shapes == {(6, 1), (3, 2), (2, 3)}
+
+
+def test_loose_window_is_many_times_the_object_and_off_its_middle():
+    options = replace(PLAIN, loose=1.0, loose_zoom=(3.0, 3.0))
+    clip = cut_clip(picture_case(), np.random.default_rng(1), 1, options, loose=True)
+    assert clip is not None
+    columns = np.flatnonzero(clip.masks[0].any(0))
+    width = columns[-1] - columns[0] + 1
+    assert 256 / 3 / 1.7 < width < 256 / 3 * 1.7
+    assert abs(columns.mean() - 128) > 4
+
+
+def test_set_shows_one_class_on_other_pictures_and_elsewhere_on_each():
+    here, there = picture_case("set"), picture_case("set", colour=True)
+    sampler = Sampler([here, there, ball_case()], seed=0, clip_length=4, options=replace(PLAIN, sets=1.0))
+    batch = sampler.batch(0, 8)
+    assert batch.way == "set"
+    assert {meta["set"] for meta in batch.metas} == {"set"}
+    for images, masks in zip(batch.images.numpy(), batch.masks.numpy(), strict=True):
+        assert same_place(images, masks) > 0.95
+        middles = [np.argwhere(mask).mean(0) for mask in masks if mask.any()]
+        assert np.ptp(middles, axis=0).max() > 10
 
 
 def test_sets_are_drawn_by_the_square_root_of_their_size():

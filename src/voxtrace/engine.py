@@ -100,6 +100,7 @@ class Recalled:
     pointers: time is the signed distance in frames along the walk (prompted frames ahead are negative).
     shown: (entry, weight), the latest first: earlier frames whose masks and pictures a net may look at as they are, all
     seen through the same window as the frame that is followed. SAM 2's own nets have no use for them.
+    placed: whether the object is about where it was on those; not in a set without order.
     pointer_span: the longest look back that was possible, min(number of frames, 16) - 1; SAM 2 measures time in it.
     """
 
@@ -107,6 +108,7 @@ class Recalled:
     pointers: tuple[tuple[Entry, int], ...] = ()
     pointer_span: int = 15
     shown: tuple[tuple[Entry, float], ...] = ()
+    placed: bool = True
 
 
 class Engine(Protocol):

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from voxtrace.courses import Course
-from voxtrace.engine import NO_OBJECT_LOGIT, Entry
+from voxtrace.engine import NO_OBJECT_LOGIT, Entry, Recalled
 from voxtrace.feature_cache import FeatureCache
 from voxtrace.memory import Bank, MemoryPolicy
 from voxtrace.prompts import FramePrompt
 from voxtrace.view import View, Whole, moved
 
 SHOWN_BEFORE = (1.0, 0.5)  # how much the last frame counts, and the one before it
+SHOWN_OF_SET = 4  # how many of a set's pictures a net looks at
 SHOWN_MARKED = 0.9  # how much a marked frame counts, to the power of its distance beyond 1
 LOOKS = 4  # at one frame: the first, and three more through other windows while the mask touches the border
 
@@ -130,7 +131,7 @@ def _follow(
     features: FeatureCache, frame: int, view: View, together: list[_Going], memory: MemoryPolicy, last_look: bool
 ) -> Iterator[Tracked | Stop]:
     seen = features(view, frame, ahead=_next(frame, together[0].walk, features.engine.batch))
-    recalled = [replace(memory.recall(g.bank, frame, g.walk.course.step, seen), shown=g.shown(frame)) for g in together]
+    recalled = [g.shown(frame, memory.recall(g.bank, frame, g.walk.course.step, seen)) for g in together]
     decoded = features.engine.follow(seen, recalled)
     entries = features.engine.remember(seen, decoded, frame, prompted=False)
     shape = features.shapes[frame]
@@ -187,14 +188,17 @@ class _Going:
     def _reaches(self, frame: int) -> bool:
         return not self.stopped and frame in self.walk.course.order
 
-    def shown(self, frame: int) -> tuple[tuple[Entry, float], ...]:
-        """Earlier frames that were seen through this window, with weights; none in a set without order."""
+    def shown(self, frame: int, recalled: Recalled) -> Recalled:
+        """With earlier frames that were seen through this window, by weight; in a set without order those that are
+        recalled, for their looks alone."""
         if not self.walk.course.step:
-            return ()
+            alike = [entry for entry, _ in recalled.memories][:SHOWN_OF_SET]
+            return replace(recalled, shown=tuple((entry, 1.0) for entry in alike), placed=False)
         near = [(t, weight) for t, weight in zip(self.latest, SHOWN_BEFORE, strict=False)]
         if self.anchor not in self.latest:
             near.append((self.anchor, SHOWN_MARKED ** (abs(frame - self.anchor.frame) - 1)))
-        return tuple((t.entry, weight) for t, weight in near if t.entry is not None and t.view == self.view)
+        shown = tuple((t.entry, weight) for t, weight in near if t.entry is not None and t.view == self.view)
+        return replace(recalled, shown=shown)
 
     def move(self, features: FeatureCache, view: View) -> None:
         """Look through another window from now on, and remember the last and the marked frame as seen through it."""

@@ -191,7 +191,7 @@ def _shown(recalled: Sequence[Recalled]) -> list[Shown]:
         images = [entry.image for entry in entries]
         if images[0] is not None:
             logits = torch.cat([entry.logits for entry in entries])
-            shown.append(Shown(logits, torch.cat([i for i in images if i is not None]), weight))
+            shown.append(Shown(logits, torch.cat([i for i in images if i is not None]), weight, recalled[0].placed))
     return shown
 
 
@@ -230,7 +230,7 @@ def _prompt_layout(prompt: FramePrompt) -> Hashable:
 
 def _memory_layout(recalled: Recalled) -> Hashable:
     times = tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers)
-    return *times, recalled.pointer_span, tuple(weight for _, weight in recalled.shown)
+    return *times, recalled.pointer_span, tuple(weight for _, weight in recalled.shown), recalled.placed
 
 
 def _own(entry: Entry) -> TorchEntry:

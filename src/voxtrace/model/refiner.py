@@ -42,16 +42,25 @@ class Refiner(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(
-        self, image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None
+        self,
+        image: Tensor,
+        hint: Tensor,
+        shown: Tensor,
+        embedding: Tensor | None = None,
+        placed: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Logits' change (N, 1, S, S) and presence logits (N, 1).
 
         image, shown: (1 or N, 3, S, S), S a multiple of 16; hint: (N, 1, S, S) logits on `shown`;
         embedding: (N, C, S/16, S/16) conditioned on memories, or None.
+        placed: whether the object is about where it is on `shown`; else that frame only tells what it looks like.
         """
         count = len(hint)
-        planes = (image.expand(count, -1, -1, -1), shown.expand(count, -1, -1, -1), hint / SURE)
-        x = torch.cat((*planes, force(image, shown, hint)), dim=1)
+        alike = force(image, shown, hint)
+        if not placed:
+            shown, hint = image, torch.zeros_like(hint)
+        planes = (image.expand(count, -1, -1, -1), shown.expand(count, -1, -1, -1), hint / SURE, alike)
+        x = torch.cat(planes, dim=1)
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         maps: list[Tensor] = []
         for before, blocks in zip((self.stem, *self.down), self.fine, strict=True):
@@ -71,14 +80,16 @@ def mirrored(refiner: Refiner) -> Callable[..., tuple[Tensor, Tensor]]:
     """The same call, answered by the mean over the picture and its three mirror images: errors that depend on a side
     cancel out, at four times the cost."""
 
-    def draw(image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def draw(
+        image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None, placed: bool = True
+    ) -> tuple[Tensor, Tensor]:
         count = len(hint)
         flips = ((), (3,), (2,), (2, 3))
         turned = [
             torch.cat([x.expand(count, -1, -1, -1).flip(axes) for axes in flips])
             for x in (image, hint, shown, *(() if embedding is None else (embedding,)))
         ]
-        change, presence = refiner(*turned)
+        change, presence = refiner(*turned, placed=placed)
         back = [x.flip(axes) for x, axes in zip(change.chunk(len(flips)), flips, strict=True)]
         return torch.stack(back).mean(0), torch.stack(presence.chunk(len(flips))).mean(0)
 

@@ -72,11 +72,13 @@ class Heads(NamedTuple):
 
 class Shown(NamedTuple):
     """What a hinted net is shown of an earlier frame: N masks' logits (N, 1, S, S), its image (1 or N, 3, S, S), and
-    how much what it says counts beside what other frames say."""
+    how much what it says counts beside what other frames say. placed: whether the objects are about where they are
+    there; else, in a set without order, it only tells what they look like."""
 
     logits: Tensor
     image: Tensor
     weight: float = 1.0
+    placed: bool = True
 
 
 class Memory(NamedTuple):
@@ -202,7 +204,8 @@ class Sam2(nn.Module):
                 self._candidates(conditioned, encoded, *_no_points(embedding), None), self.config.multimask_following
             )
         shown = self.hints(shown, encoded.image, count)
-        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), shown[0].logits)
+        known = shown[0].placed * shown[0].logits
+        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), known)
         candidates = self._refined(candidates, encoded.image, shown, conditioned)
         return self._chosen(candidates, self.config.multimask_following)
 
@@ -281,7 +284,10 @@ class Sam2(nn.Module):
         """Logits (N, 1, S, S) and presence (N, 1): the mean of what each frame shown says, by weight."""
         draw = mirrored(self.refiner) if self.config.mirrored and not self.training else self.refiner
         total = sum(s.weight for s in shown)
-        drawn = [(s.weight / total, s.logits, *draw(image, s.logits, s.image, conditioned)) for s in shown]
+        drawn = [
+            (s.weight / total, s.placed * s.logits, *draw(image, s.logits, s.image, conditioned, s.placed))
+            for s in shown
+        ]
         logits = sum(weight * (self.hint_scale * hint + change) for weight, hint, change, _ in drawn)
         return logits, sum(weight * presence for weight, _, _, presence in drawn)  # type: ignore[return-value]
 

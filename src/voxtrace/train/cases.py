@@ -30,12 +30,14 @@ LOW_PERCENTILES, HIGH_PERCENTILES = (0.0, 0.5, 1.0, 2.0), (98.0, 99.0, 99.5, 99.
 class LabelledObject:
     """One thing to segment: `crop` (d, h, w) bool lies at `start` (z, y, x) of its case's frames.
 
-    kind: "whole" (all of a label), "part" (one connected piece of it) or "union" (several labels together).
+    kind: "whole" (all of a label), "part" (one connected piece of it), "union" (several classes together) or "all" (all
+    objects of a picture whose labels are objects). label: the value in the reference; 0 for several.
     """
 
     start: tuple[int, int, int]
     crop: np.ndarray
     kind: str
+    label: int = 0
 
     def frames(self, axis: int = 0) -> range:
         """The frames along `axis` between the object's first and last (it may be absent from some)."""
@@ -108,7 +110,7 @@ def load_case(case: Case) -> LoadedCase:
 
 def find_objects(labels: np.ndarray, *, parts: bool = True, video: bool = False) -> dict[str, list[LabelledObject]]:
     """(D, H, W) integer labels -> objects by kind. Parts are sought where a value is a class, not one object."""
-    found: dict[str, list[LabelledObject]] = {"whole": [], "part": [], "union": []}
+    found: dict[str, list[LabelledObject]] = {"whole": [], "part": [], "union": [], "all": []}
     flat = labels.shape[0] == 1
     least = IMAGE_PART_PIXELS if flat else VOLUME_PART_VOXELS
     boxes = ndimage.find_objects(labels.astype(np.int32, copy=False))
@@ -118,14 +120,15 @@ def find_objects(labels: np.ndarray, *, parts: bool = True, video: bool = False)
         crop = labels[box] == value
         if crop.sum() < 4:
             continue
-        found["whole"].append(LabelledObject(_start(box), crop, "whole"))
+        found["whole"].append(LabelledObject(_start(box), crop, "whole", value))
         if parts:
             pieces = list(_pieces(crop, _start(box), least))
             found["part"] += pieces if len(pieces) > 1 else []
     present = [value for value, box in enumerate(boxes, 1) if box is not None]
-    if parts and not video and 1 < len(present) <= 12:
+    together = "all" if flat and not parts else "union" if parts and not video and len(present) <= 12 else ""
+    if together and len(present) > 1:
         box = ndimage.find_objects((labels > 0).astype(np.uint8))[0]
-        found["union"].append(LabelledObject(_start(box), labels[box] > 0, "union"))
+        found[together].append(LabelledObject(_start(box), labels[box] > 0, together))
     return {kind: objects for kind, objects in found.items() if objects}
 
 

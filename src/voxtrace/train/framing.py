@@ -26,6 +26,9 @@ class Options:
     show the whole frame, squashed to a square; box_jitter: how far a person's box is off, as a share of its size.
     ends: share of volume clips started so that they run past the object's end, where the scan allows it.
     still: share of made-up movements from pictures that neither fade out nor leave the window.
+    loose: share of batches as a click alone finds them, which does not tell how large the object is: windows of
+    loose_zoom times the object, drawn evenly in the logarithm, loose_jitter of its size off.
+    sets: share of batches of several frames that are sets: the object lies elsewhere on each picture.
     """
 
     size: int = 256
@@ -41,14 +44,21 @@ class Options:
     other_axes: float = 0.3
     part: float = 0.7
     union: float = 0.15
+    loose: float = 0.0
+    loose_zoom: tuple[float, float] = (0.7, 7.0)
+    loose_jitter: float = 0.3
+    sets: float = 0.0
     strength: Strength = field(default_factory=Strength)
     set_weights: dict[str, float] = field(default_factory=dict)
 
 
-def choose_object(case: LoadedCase, rng: np.random.Generator, options: Options) -> LabelledObject:
-    """All of a label, one piece of it, or several labels at once, as far as the case has them."""
+def choose_object(case: LoadedCase, rng: np.random.Generator, options: Options, loose: bool = False) -> LabelledObject:
+    """All of a label, one piece of it, or several labels at once, as far as the case has them. `loose`: one piece where
+    there are several, for a click lies on one."""
     draw = rng.random()
-    if "union" in case.objects and draw < options.union:
+    if loose and "part" in case.objects:
+        kind = "part"
+    elif "union" in case.objects and draw < options.union:
         kind = "union"
     elif "part" in case.objects and rng.random() < options.part * (1.0 if case.kind == "image" else 0.6):
         kind = "part"
@@ -114,14 +124,18 @@ def box_of(first: tuple[int, int], patch: np.ndarray) -> Rectangle:
     return float(y + rows[0]), float(x + columns[0]), float(y + rows[-1] + 1), float(x + columns[-1] + 1)
 
 
-def choose_window(box: Rectangle, shape: tuple[int, int], rng: np.random.Generator, options: Options) -> Rectangle:
-    """The part of a frame (H, W) that the net sees: around a sloppy person's box, or all of it."""
+def choose_window(
+    box: Rectangle, shape: tuple[int, int], rng: np.random.Generator, options: Options, loose: bool = False
+) -> Rectangle:
+    """The part of a frame (H, W) that the net sees: around a sloppy person's box, `loose` around a click, or all."""
     if rng.random() < options.whole_frame:
         return 0.0, 0.0, float(shape[0]), float(shape[1])
     height, width = box[2] - box[0], box[3] - box[1]
-    off = rng.uniform(-1, 1, 4) * options.box_jitter * np.array([height, width, height, width])
+    jitter = options.loose_jitter if loose else options.box_jitter
+    off = rng.uniform(-1, 1, 4) * jitter * np.array([height, width, height, width])
     y0, x0, y1, x1 = np.array(box) + off
-    seen = view_around((x0, y0, x1, y1), shape, float(rng.uniform(*options.zoom)))
+    zoom = np.exp(rng.uniform(*np.log(options.loose_zoom))) if loose else rng.uniform(*options.zoom)
+    seen = view_around((x0, y0, x1, y1), shape, float(zoom))
     if isinstance(seen, Whole):
         return 0.0, 0.0, float(shape[0]), float(shape[1])
     return float(seen.y), float(seen.x), float(seen.y + seen.side), float(seen.x + seen.side)

@@ -25,7 +25,7 @@ from voxtrace.train.cases import load_cases
 from voxtrace.train.clip import clip_losses
 from voxtrace.train.optim import Average, adamw, rate_at
 from voxtrace.train.recipe import Recipe, read_recipe
-from voxtrace.train.samples import Batch, Sampler
+from voxtrace.train.samples import Batch, Sampler, Way
 from voxtrace.train.synth import SynthPool
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None] * 255
@@ -54,13 +54,14 @@ def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) ->
             progress = max(step / recipe.steps, trained_s / (recipe.minutes * 60))
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate * rate_at(progress, recipe.warm_up)
-            images, masks, sets = next(drawn)
-            row = _step(net, optimiser, recipe, images.to(device), masks.to(device), rng)
+            images, masks, batch = next(drawn)
+            row = _step(net, optimiser, recipe, images.to(device), masks.to(device), rng, batch.way)
             average.update(net)
             step += 1
             now = time.monotonic()
             trained_s, last = trained_s + now - last, now
-            row |= {"step": step, "seconds": round(trained_s, 1), "length": images.shape[1], "sets": sets}
+            row |= {"step": step, "seconds": round(trained_s, 1), "length": images.shape[1], "way": batch.way}
+            row["sets"] = [meta["set"] for meta in batch.metas]
             log.write(json.dumps(row) + "\n")
             log.flush()
             if now - saved > save_every_s:
@@ -87,9 +88,10 @@ def _step(
     images: Tensor,
     masks: Tensor,
     rng: np.random.Generator,
+    way: Way = "clip",
 ) -> dict[str, object]:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=_fast_bfloat16(images.device)):
-        losses = clip_losses(net, images, masks, recipe.prompts, recipe.losses, rng)
+        losses = clip_losses(net, images, masks, recipe.prompts, recipe.losses, rng, way)
     if not losses:
         return {"loss": None}
     total = torch.stack([loss.total for loss in losses]).mean()
@@ -111,26 +113,14 @@ def _fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
 
 
-class FrameSampler(Sampler):
-    """Batches of about `batch_size` frames, whatever the clips' length: a step costs the same."""
-
-    def batch(self, number: int, batch_size: int) -> Batch:
-        """Batch `number`: one clip length, batch_size / length clips."""
-        rng = np.random.default_rng([self.seed, 2, number])
-        length = self._length(rng)
-        drawn = [self.clip(rng, length, number * batch_size + index) for index in range(max(1, batch_size // length))]
-        images, masks = np.stack([c.images for c in drawn]), np.stack([c.masks for c in drawn])
-        return Batch(torch.from_numpy(images), torch.from_numpy(masks), [clip.meta for clip in drawn])
-
-
-def clips(recipe: Recipe, data: Path, step: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
-    """Endless batches: images (B, T, 3, S, S) normalised, masks (B, T, S, S) 0 and 1, the sets they come from."""
+def clips(recipe: Recipe, data: Path, step: int) -> Iterator[tuple[Tensor, Tensor, Batch]]:
+    """Endless batches: images (B, T, 3, S, S) normalised, masks (B, T, S, S) 0 and 1, and what they were made of."""
     cases = load_cases(shipped_training_cases(read_manifest(data / "manifest.jsonl")))
     lengths = [length for length, chance in recipe.lengths.items() for _ in range(round(chance * 20))]
-    sampler = FrameSampler(cases, SynthPool(seed=recipe.seed), recipe.seed, lengths, recipe.samples)
+    sampler = Sampler(cases, SynthPool(seed=recipe.seed), recipe.seed, lengths, recipe.samples)
     for batch in sampler.batches(recipe.frames, recipe.workers, start=step):
         images = (batch.images.float() - MEAN) / STD
-        yield images, batch.masks.float(), [meta["set"] for meta in batch.metas]
+        yield images, batch.masks.float(), batch
 
 
 def _save(

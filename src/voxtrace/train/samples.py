@@ -10,7 +10,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from voxtrace.errors import InputError
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.framing import Options, box_of, choose_axis, choose_frames, choose_object, choose_window
 from voxtrace.train.rendering import rendered
+from voxtrace.train.sets import PictureSets, cut_set
 from voxtrace.train.synth import SynthPool
 
+Way = Literal["clip", "loose", "set"]
 VISIBLE_PIXELS = 20  # the object must have so many on the prompted frame of the clip
 ATTEMPTS = 30
 
@@ -39,11 +41,15 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """images (B, T, 3, S, S) uint8 and masks (B, T, S, S) uint8 tensors; `metas` holds one entry a clip."""
+    """images (B, T, 3, S, S) uint8 and masks (B, T, S, S) uint8 tensors; `metas` holds one entry a clip.
+
+    way: how the object is asked for, in all clips: "clip", "loose" (by clicks) or "set" (it lies elsewhere on each).
+    """
 
     images: torch.Tensor
     masks: torch.Tensor
     metas: list[dict[str, Any]]
+    way: Way = "clip"
 
 
 @dataclass(slots=True)
@@ -62,11 +68,13 @@ class Sampler:
     refresh: int = 128
     _drawn: int = field(default=0, init=False)
     _groups: list[dict[str, list[LoadedCase]]] = field(default_factory=list, init=False, repr=False)
+    _sets: PictureSets = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.loaded and self.synth is None:
             raise InputError("a sampler needs at least one loaded case or a pool of synthetic ones")
         self._groups = _by_set(self.loaded)
+        self._sets = PictureSets.of(self.loaded)
 
     def draw(self) -> Clip:
         """The next clip of a stream of its own."""
@@ -74,21 +82,22 @@ class Sampler:
         self._drawn += 1
         return self.clip(rng, self._length(rng), self._drawn)
 
-    def batch(self, number: int, batch_size: int) -> Batch:
-        """Batch `number`; its clips share one length."""
+    def batch(self, number: int, frames: int) -> Batch:
+        """Batch `number`: one way and one length for all clips, about `frames` frames, so that each costs the same."""
         rng = np.random.default_rng([self.seed, 2, number])
         length = self._length(rng)
-        clips = [self.clip(rng, length, number * batch_size + index) for index in range(batch_size)]
+        way = self._way(rng, length)
+        clips = [self.clip(rng, length, number * frames + index, way) for index in range(max(1, frames // length))]
         images, masks = np.stack([c.images for c in clips]), np.stack([c.masks for c in clips])
-        return Batch(torch.from_numpy(images), torch.from_numpy(masks), [clip.meta for clip in clips])
+        return Batch(torch.from_numpy(images), torch.from_numpy(masks), [clip.meta for clip in clips], way)
 
-    def batches(self, batch_size: int, workers: int = 2, start: int = 0, stop: int = 2**31) -> Iterator[Batch]:
+    def batches(self, frames: int, workers: int = 2, start: int = 0, stop: int = 2**31) -> Iterator[Batch]:
         """Batches start, start + 1, ... in order, made ahead in `workers` processes (0: in this one)."""
         if not workers:
-            yield from (self.batch(number, batch_size) for number in range(start, stop))
+            yield from (self.batch(number, frames) for number in range(start, stop))
             return
         loader = torch.utils.data.DataLoader(
-            _Numbered(self, batch_size, _shared_memory_is_large()),
+            _Numbered(self, frames, _shared_memory_is_large()),
             batch_size=None,
             sampler=range(start, stop),
             num_workers=workers,
@@ -97,20 +106,38 @@ class Sampler:
             worker_init_fn=_one_thread,
             multiprocessing_context="fork",
         )
-        for images, masks, metas in loader:
-            yield Batch(torch.as_tensor(images), torch.as_tensor(masks), metas)
+        for images, masks, metas, way in loader:
+            yield Batch(torch.as_tensor(images), torch.as_tensor(masks), metas, way)
 
-    def clip(self, rng: np.random.Generator, length: int, position: int = 0) -> Clip:
+    def clip(self, rng: np.random.Generator, length: int, position: int = 0, way: Way = "clip") -> Clip:
         """A clip of `length` frames; `position` says how far the window of synthetic cases has moved."""
         for _ in range(ATTEMPTS):
+            if way == "set":
+                clip = self._set(rng, length)
+                if clip is not None:
+                    return clip
+                continue
             case = self._case(rng, length, position)
-            clip = cut_clip(case, rng, length, self.options)
+            clip = cut_clip(case, rng, length, self.options, way == "loose")
             if clip is not None:
                 return clip
-        raise InputError(f"{ATTEMPTS} attempts gave no clip with a visible object, the last from case {case.id}")
+        raise InputError(f"{ATTEMPTS} attempts gave no {way} of {length} frames with a visible object on the first")
 
     def _length(self, rng: np.random.Generator) -> int:
         return self.clip_length if isinstance(self.clip_length, int) else int(rng.choice(list(self.clip_length)))
+
+    def _way(self, rng: np.random.Generator, length: int) -> Way:
+        if length > 1 and rng.random() < self.options.sets and self._sets.classes:
+            return "set"
+        return "loose" if rng.random() < self.options.loose else "clip"
+
+    def _set(self, rng: np.random.Generator, length: int) -> Clip | None:
+        shown = self._sets.draw(rng, length)
+        images, masks = cut_set(shown, rng, self.options)
+        if masks[0].sum() < VISIBLE_PIXELS:
+            return None
+        first, target = shown[0]
+        return Clip(images, masks, {"set": first.set, "case": first.id, "object": target.kind, "axis": 0, "frames": []})
 
     def _case(self, rng: np.random.Generator, length: int, position: int) -> LoadedCase:
         o = self.options
@@ -129,9 +156,11 @@ class Sampler:
         return members[int(rng.integers(len(members)))]
 
 
-def cut_clip(case: LoadedCase, rng: np.random.Generator, length: int, options: Options) -> Clip | None:
+def cut_clip(
+    case: LoadedCase, rng: np.random.Generator, length: int, options: Options, loose: bool = False
+) -> Clip | None:
     """One random clip of a random object of `case`; None where the draw shows nothing of it on the first frame."""
-    target = choose_object(case, rng, options)
+    target = choose_object(case, rng, options, loose)
     axis = choose_axis(case, rng, options)
     order = choose_frames(case, target, axis, rng, length, options)
     if order is None:
@@ -140,7 +169,7 @@ def cut_clip(case: LoadedCase, rng: np.random.Generator, length: int, options: O
     assert spot is not None
     box = box_of(*spot)
     shape = tuple(s for a, s in enumerate(case.frames.shape[:3]) if a != axis)
-    window = choose_window(box, shape, rng, options)  # type: ignore[arg-type]
+    window = choose_window(box, shape, rng, options, loose)  # type: ignore[arg-type]
     images, masks = rendered(case, target, axis, order, window, box, rng, options)
     if masks[0].sum() < VISIBLE_PIXELS:
         return None
@@ -161,14 +190,14 @@ class _Numbered(torch.utils.data.Dataset):
     """Batch by number, for the loader's worker processes."""
 
     sampler: Sampler
-    batch_size: int
+    frames: int
     as_tensors: bool
 
-    def __getitem__(self, number: int) -> tuple[Any, Any, list[dict[str, Any]]]:
-        batch = self.sampler.batch(number, self.batch_size)
+    def __getitem__(self, number: int) -> tuple[Any, Any, list[dict[str, Any]], Way]:
+        batch = self.sampler.batch(number, self.frames)
         if self.as_tensors:
-            return batch.images, batch.masks, batch.metas
-        return batch.images.numpy(), batch.masks.numpy(), batch.metas
+            return batch.images, batch.masks, batch.metas, batch.way
+        return batch.images.numpy(), batch.masks.numpy(), batch.metas, batch.way
 
 
 def _shared_memory_is_large() -> bool:
