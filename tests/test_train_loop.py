@@ -11,8 +11,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from voxtrace.errors import InputError
+from voxtrace.manifest import read_manifest
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
+from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
@@ -21,8 +23,8 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A manifest of three pictures, each a bright disc."""
+def pictures(tmp_path: Path) -> list[LoadedCase]:
+    """Three pictures, each a bright disc."""
     y, x = np.mgrid[:80, :96]
     rows = []
     for number in range(3):
@@ -33,7 +35,7 @@ def pictures(tmp_path: Path) -> Path:
         row |= {"mask": f"{number}_mask.png", "label_type": "semantic", "patient": str(number), "split": "train"}
         rows.append(json.dumps(row | {"may_train_shipped_weights": True}))
     (tmp_path / "manifest.jsonl").write_text("\n".join(rows) + "\n")
-    return tmp_path
+    return load_cases(read_manifest(tmp_path / "manifest.jsonl"))
 
 
 RECIPE = Recipe(
@@ -79,3 +81,22 @@ def test_a_training_goes_on_from_a_shipped_file(pictures, tmp_path):
 def test_a_start_that_is_not_there_is_named(pictures, tmp_path):
     with pytest.raises(InputError, match=r"no file .*lost\.pt to start from"):
         train(replace(RECIPE, start=str(tmp_path / "lost.pt"), steps=0), pictures, tmp_path / "on")
+
+
+def test_of_a_net_that_is_given_only_what_is_not_frozen_is_taught(pictures, tmp_path):
+    net = Sam2(CONFIGS[RECIPE.model].at(64))
+    for weight in net.image_encoder.parameters():
+        weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    train(RECIPE, pictures, tmp_path / "run", net=net)
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("image_encoder") for name in changed)
+
+
+def test_each_step_is_told(pictures, tmp_path):
+    told = []
+    train(RECIPE, pictures, tmp_path / "run", tell=told.append)
+    assert [one.step for one in told] == [1, 2]
+    assert told[0].sets == ("discs",)
+    assert told[0].length == 2

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,91 +23,113 @@ from voxtrace.manifest import read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.alone import RefinerAlone
-from voxtrace.train.cases import load_cases
+from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.clip import clip_losses
 from voxtrace.train.optim import Average, adamw, rate_at
 from voxtrace.train.recipe import Recipe, read_recipe
 from voxtrace.train.samples import Batch, Sampler, Way
+from voxtrace.train.state import NAME, State
 from voxtrace.train.synth import SynthPool
+from voxtrace.train.telling import Step, Tell
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None] * 255
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None] * 255
+SAVE_EVERY_S = 120.0
 
 
-def train(recipe: Recipe, data: Path, out: Path, save_every_s: float = 120.0) -> Path:
-    """Train until the recipe's end and return the last state's file; resumes from it when it is there."""
+def train(
+    recipe: Recipe, cases: Sequence[LoadedCase], out: Path, *, net: Sam2 | None = None, tell: Tell | None = None
+) -> Path:
+    """Train until the recipe's end and return the state's file in `out`; goes on from it where it is there.
+
+    net: trained in place, with its own config and only where a parameter requires a gradient; the recipe's model,
+    stage, start and image size then count for nothing. Without one the net is built as the recipe says.
+    tell: is told of each step.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    state_file = out / "state.pt"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(recipe.seed)
-    kind = {"refiner": RefinerAlone, "net": Sam2}[recipe.stage]
-    net = kind(CONFIGS[recipe.model].at(recipe.image_size)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.start:
-        net.load_state_dict(_weights(Path(recipe.start), device))
-    optimiser = adamw(net, recipe.rate, recipe.weight_decay)
-    average = Average(net, recipe.average)
-    step, trained_s = _resume(state_file, net, optimiser, average, device)
-    rng = np.random.default_rng([recipe.seed, step])
-    drawn = clips(recipe, data, step)
-    net.train()
+    net = (built(recipe) if net is None else net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = State(net, adamw(net, recipe.rate, recipe.weight_decay), Average(net, recipe.average))
+    state.resume(out / NAME, device)
+    set_training(net)
+    drawn = clips(recipe, cases, net.config.image_size, state.step)
     saved = last = time.monotonic()
-    with (out / "log.jsonl").open("a") as log:
-        while step < recipe.steps and trained_s < recipe.minutes * 60:
-            progress = max(step / recipe.steps, trained_s / (recipe.minutes * 60))
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate * rate_at(progress, recipe.warm_up)
+    with (out / "log.jsonl").open("a") as log, closing(drawn):
+        while state.step < recipe.steps and state.seconds < recipe.minutes * 60:
+            progress = max(state.step / recipe.steps, state.seconds / (recipe.minutes * 60))
+            rate = recipe.rate * rate_at(progress, recipe.warm_up)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
             images, masks, batch = next(drawn)
-            row = _step(net, optimiser, recipe, images.to(device), masks.to(device), rng, batch.way)
-            average.update(net)
-            step += 1
+            rng = np.random.default_rng([recipe.seed, 3, state.step])
+            loss, parts, norm = _step(state, recipe, images.to(device), masks.to(device), rng, batch.way)
+            state.average.update(net)
+            state.step += 1
             now = time.monotonic()
-            trained_s, last = trained_s + now - last, now
-            row |= {"step": step, "seconds": round(trained_s, 1), "length": images.shape[1], "way": batch.way}
-            row["sets"] = [meta["set"] for meta in batch.metas]
-            log.write(json.dumps(row) + "\n")
+            state.seconds, last = state.seconds + now - last, now
+            sets = tuple(meta["set"] for meta in batch.metas)
+            told = Step(state.step, progress, loss, parts, state.seconds, rate, norm, images.shape[1], batch.way, sets)
+            log.write(json.dumps(asdict(told)) + "\n")
             log.flush()
-            if now - saved > save_every_s:
+            if tell is not None:
+                tell(told)
+            if now - saved > SAVE_EVERY_S:
                 saved = now
-                _save(state_file, net, optimiser, average, step, trained_s)
-    _save(state_file, net, optimiser, average, step, trained_s)
-    return state_file
+                state.save(out / NAME)
+    state.save(out / NAME)
+    return out / NAME
 
 
-def _weights(start: Path, device: torch.device) -> dict[str, Tensor]:
+def built(recipe: Recipe) -> Sam2:
+    """The net that a recipe names, from its start where it has one, else from random weights."""
+    kind = {"refiner": RefinerAlone, "net": Sam2}[recipe.stage]
+    net = kind(CONFIGS[recipe.model].at(recipe.image_size))
+    if recipe.start:
+        net.load_state_dict(_weights(Path(recipe.start)))
+    return net
+
+
+def _weights(start: Path) -> dict[str, Tensor]:
     """The average of an earlier state, or a file that was shipped."""
     if not start.is_file():
         raise InputError(f"there is no file {start} to start from; the recipe's `start` names a state or weights file")
     if start.suffix == ".safetensors":
-        return {name: weight.float() for name, weight in load_file(start, device=str(device)).items()}
-    average: dict[str, Tensor] = torch.load(start, weights_only=True, map_location=device)["average"]
+        return {name: weight.float() for name, weight in load_file(start).items()}
+    average: dict[str, Tensor] = torch.load(start, weights_only=True, map_location="cpu")["average"]
     return average
 
 
+def set_training(net: Sam2) -> None:
+    """Training mode, but batch norms whose weights are frozen keep their statistics too."""
+    net.train()
+    for module in net.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and not any(
+            weight.requires_grad for weight in module.parameters()
+        ):
+            module.eval()
+
+
 def _step(
-    net: Sam2,
-    optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-    images: Tensor,
-    masks: Tensor,
-    rng: np.random.Generator,
-    way: Way = "clip",
-) -> dict[str, object]:
+    state: State, recipe: Recipe, images: Tensor, masks: Tensor, rng: np.random.Generator, way: Way
+) -> tuple[float | None, dict[str, float], float]:
+    """Loss, its parts and the gradient's norm."""
+    net = state.net
     with torch.autocast(images.device.type, torch.bfloat16, enabled=_fast_bfloat16(images.device)):
-        losses = clip_losses(net, images, masks, recipe.prompts, recipe.losses, rng, way)
+        losses = clip_losses(net, images, masks, recipe.prompts, recipe.losses, rng, way)  # type: ignore[arg-type]
     if not losses:
-        return {"loss": None}
+        return None, {}, 0.0
     total = torch.stack([loss.total for loss in losses]).mean()
-    optimiser.zero_grad(set_to_none=True)
+    state.optimiser.zero_grad(set_to_none=True)
     total.backward()
     norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
     if torch.isfinite(norm):
-        optimiser.step()
-    return {
-        "loss": round(float(total.detach()), 4),
-        "dice": [round(float(loss.dice_score), 3) for loss in losses],
-        "present": [round(float(loss.presence_accuracy), 3) for loss in losses],
-        "norm": round(float(norm), 3),
+        state.optimiser.step()
+    parts = {
+        "dice": sum(float(loss.dice_score) for loss in losses) / len(losses),
+        "present": sum(float(loss.presence_accuracy) for loss in losses) / len(losses),
     }
+    return float(total.detach()), parts, float(norm)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
@@ -113,52 +137,27 @@ def _fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
 
 
-def clips(recipe: Recipe, data: Path, step: int) -> Iterator[tuple[Tensor, Tensor, Batch]]:
+def clips(
+    recipe: Recipe, cases: Sequence[LoadedCase], image_size: int, step: int
+) -> Generator[tuple[Tensor, Tensor, Batch], None, None]:
     """Endless batches: images (B, T, 3, S, S) normalised, masks (B, T, S, S) 0 and 1, and what they were made of."""
-    cases = load_cases(shipped_training_cases(read_manifest(data / "manifest.jsonl")))
     lengths = [length for length, chance in recipe.lengths.items() for _ in range(round(chance * 20))]
-    sampler = Sampler(cases, SynthPool(seed=recipe.seed), recipe.seed, lengths, recipe.samples)
+    pool = SynthPool(seed=recipe.seed) if recipe.samples.synthetic else None
+    sampler = Sampler(cases, pool, recipe.seed, lengths, replace(recipe.samples, size=image_size))
     for batch in sampler.batches(recipe.frames, recipe.workers, start=step):
         images = (batch.images.float() - MEAN) / STD
         yield images, batch.masks.float(), batch
 
 
-def _save(
-    path: Path, net: Sam2, optimiser: torch.optim.Optimizer, average: Average, step: int, trained_s: float
-) -> None:
-    state = {
-        "model": net.state_dict(),
-        "average": average.state,
-        "average_count": average.count,
-        "optimizer": optimiser.state_dict(),
-        "step": step,
-        "trained_s": trained_s,
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _resume(
-    path: Path, net: Sam2, optimiser: torch.optim.Optimizer, average: Average, device: torch.device
-) -> tuple[int, float]:
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True, map_location=device)
-    net.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimizer"])
-    average.state, average.count = state["average"], state["average_count"]
-    return state["step"], state["trained_s"]
-
-
 def main() -> None:
-    """The command line of this module."""
+    """The command line of this module: shipped weights, so only cases that may train them."""
     parser = argparse.ArgumentParser(description="Train a model by a recipe.")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="where the state and the log go")
     args = parser.parse_args()
-    train(read_recipe(args.recipe), args.data, args.out)
+    recipe = read_recipe(args.recipe)
+    train(recipe, load_cases(shipped_training_cases(read_manifest(args.data / "manifest.jsonl"))), args.out)
 
 
 if __name__ == "__main__":

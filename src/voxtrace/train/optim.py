@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
 def adamw(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases, norms and single vectors (embeddings of one row) are not decayed."""
-    decayed = [p for p in net.parameters() if p.ndim > 1 and p.shape[0] > 1]
-    free = [p for p in net.parameters() if not (p.ndim > 1 and p.shape[0] > 1)]
+    """AdamW of what requires a gradient; biases, norms and single vectors (embeddings of one row) are not decayed."""
+    taught = [p for p in net.parameters() if p.requires_grad]
+    decayed = [p for p in taught if p.ndim > 1 and p.shape[0] > 1]
+    free = [p for p in taught if not (p.ndim > 1 and p.shape[0] > 1)]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
@@ -25,12 +27,17 @@ def rate_at(progress: float, warm_up: float, floor: float = 0.01) -> float:
 
 
 class Average:
-    """Exponential moving average of weights and buffers; young averages forget faster."""
+    """Exponential moving average of weights and buffers; young averages forget faster. What is frozen is not copied."""
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay = decay
         self.count = 0
-        self.state = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        frozen = {name for name, weight in net.named_parameters() if not weight.requires_grad}
+        self.moving = [name for name in net.state_dict() if name not in frozen]
+        self.state = {
+            name: value.detach() if name in frozen else value.detach().clone()
+            for name, value in net.state_dict().items()
+        }
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
@@ -38,11 +45,20 @@ class Average:
         self.count += 1
         decay = min(self.decay, self.count / (self.count + 10))
         moved: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for name, value in net.state_dict().items():
+        present = net.state_dict()
+        for name in self.moving:
             kept: Tensor = self.state[name]
             if kept.is_floating_point():
                 moved[0].append(kept)
-                moved[1].append(value)
+                moved[1].append(present[name])
             else:
-                kept.copy_(value)
-        torch._foreach_lerp_(moved[0], moved[1], 1 - decay)
+                kept.copy_(present[name])
+        if moved[0]:
+            torch._foreach_lerp_(moved[0], moved[1], 1 - decay)
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor], count: int) -> None:
+        """Go on from an earlier average of the same net."""
+        self.count = count
+        for name in self.moving:
+            self.state[name].copy_(state[name])

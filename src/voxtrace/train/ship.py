@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from voxtrace.checkpoints.saving import save
 from voxtrace.manifest import Case, read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
+from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.loop import clips
 from voxtrace.train.recipe import Recipe, read_recipe
 
@@ -30,8 +32,8 @@ def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> s
     found = torch.load(state, weights_only=True, map_location="cpu")
     net = Sam2(config)
     net.load_state_dict(found["average"])
-    settle_norms(net, recipe, data)
     cases = shipped_training_cases(read_manifest(data / "manifest.jsonl"))
+    settle_norms(net, recipe, load_cases(cases))
     metadata = {
         "card": card.read_text() if card.is_file() else "",
         "licence": "Apache-2.0",
@@ -44,14 +46,15 @@ def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> s
 
 
 @torch.no_grad()
-def settle_norms(net: Sam2, recipe: Recipe, data: Path, batches: int = 60) -> None:
+def settle_norms(net: Sam2, recipe: Recipe, cases: Sequence[LoadedCase], batches: int = 60) -> None:
     """Measure the batch norms' means and variances anew: those kept in training belong to weights that moved on."""
     norms = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over all batches
     net.train()
-    for images, _, _ in itertools.islice(clips(replace(recipe, workers=0), data, step=1_000_000), batches):
+    drawn = clips(replace(recipe, workers=0), cases, net.config.image_size, step=1_000_000)
+    for images, _, _ in itertools.islice(drawn, batches):
         net.encode(images.flatten(0, 1))
     net.eval()
 
