@@ -19,7 +19,7 @@ BLOCKS = {1: (slice(10, 20), slice(22, 34)), 2: (slice(25, 36), slice(5, 14))}  
 def write_cases(folder: Path) -> Path:
     """The cases and their manifest; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [_picture(folder, number) for number in range(2)]
+    rows = [write_picture(folder, number) for number in range(2)]
     write_scan(folder / "ct.nii.gz")
     write_mask(folder / "ct_mask.nii.gz", lesion(SHAPE))
     rows.append(_row("scans/ct", "volume", "ct", "ct.nii.gz", "ct_mask.nii.gz"))
@@ -29,8 +29,8 @@ def write_cases(folder: Path) -> Path:
     return manifest
 
 
-def _picture(folder: Path, number: int) -> dict[str, Any]:
-    """Two blocks of different grey; in the second picture three rows further down."""
+def write_picture(folder: Path, number: int) -> dict[str, Any]:
+    """Two blocks of different grey, in each picture three rows further down; returns its row of a manifest."""
     pixels, labels = np.full((40, 50), 30, np.uint8), np.zeros((40, 50), np.uint8)
     for label, (rows, columns) in BLOCKS.items():
         where = (slice(rows.start + 3 * number, rows.stop + 3 * number), columns)

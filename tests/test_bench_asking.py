@@ -107,9 +107,11 @@ def test_z_range_is_told_only_when_asked():
 
 
 def test_ways_are_read_and_written_alike():
-    for text in ("box", "box-jitter:0.05", "click-jitter:3", "wrong-clicks:0", "oneprompt"):
+    amounts, memories = ("box-jitter:0.05", "click-jitter:3", "wrong-clicks:0"), ("oneprompt:fifo", "oneprompt:none")
+    for text in ("box", *amounts, "oneprompt", *memories):
         assert str(parse_way(text)) == text
     assert str(parse_way("box-jitter")) == "box-jitter:0.1"
+    assert parse_way("oneprompt:self-sorting") == parse_way("oneprompt")
 
 
 @pytest.mark.parametrize("text", ["lasso", "box:2", "box-jitter:-1", "box-jitter:a", "oneprompt:3", ""])

@@ -15,9 +15,13 @@ import numpy as np
 from voxtrace import simulate
 from voxtrace.bench.truths import Target
 from voxtrace.errors import PromptError
+from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
 from voxtrace.prompts import Box, MaskPrompt, Point, Prompt, Recist, Scribble
 
 ONE_PROMPT = "oneprompt"  # another image of the set is marked
+SORTED = "self-sorting"
+# Which pictures of a set are recalled: those that the bank chooses, the last ones, or none but the marked one.
+MEMORIES: dict[str, MemoryPolicy] = {SORTED: SelfSorting(), "fifo": Fifo(), "none": SelfSorting(size=0)}
 GIVEN = "given"  # nothing is asked: the masks are there
 Marks = Callable[[Target, float, np.random.Generator], list[Prompt]]
 
@@ -34,12 +38,16 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to ask. amount: of the kinds that have one, how far the marks are off."""
+    """How to ask. amount: of the kinds that have one, how far the marks are off. memory: of one prompt for a set, which
+    of its pictures are recalled, a key of MEMORIES."""
 
     kind: str
     amount: float = 0.0
+    memory: str = SORTED
 
     def __str__(self) -> str:
+        if self.memory != SORTED:
+            return f"{self.kind}:{self.memory}"
         default = KINDS[self.kind].amount if self.kind in KINDS else None
         return self.kind if default is None else f"{self.kind}:{self.amount:g}"
 
@@ -60,11 +68,13 @@ class Question:
 
 
 def parse_way(text: str) -> Way:
-    """`box`, `box-jitter`, `box-jitter:0.2`, ... Raises PromptError for an unknown kind or an amount that means
+    """`box`, `box-jitter:0.2`, `oneprompt:fifo`, ... Raises PromptError for an unknown kind or an amount that means
     nothing."""
     kind, _, amount = text.partition(":")
-    if kind == ONE_PROMPT and not amount:
-        return Way(kind)
+    if kind == ONE_PROMPT:
+        if (amount or SORTED) not in MEMORIES:
+            raise PromptError(f"prompt {text!r} is unknown; the memory of {ONE_PROMPT} is one of {', '.join(MEMORIES)}")
+        return Way(kind, memory=amount or SORTED)
     if kind not in KINDS:
         raise PromptError(f"prompt {text!r} is unknown; one of {', '.join([*KINDS, ONE_PROMPT])}")
     known = KINDS[kind]

@@ -99,5 +99,5 @@ def _work(
     """A case, or a set with one prompt, at a time; nothing is done before it is asked for."""
     for method in methods:
         yield from (of_case(plan, method, case, record, worst) for case in cases)
-        if plan.asked_of_sets(method):
-            yield from (of_set(plan, method, own, record, worst) for own in sets_of(cases))
+        for way in plan.asked_of_sets(method):
+            yield from (of_set(plan, method, way, own, record, worst) for own in sets_of(cases))

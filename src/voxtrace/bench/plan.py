@@ -124,6 +124,6 @@ class Plan:
         ways = [way for way in self.ways() if way.kind != ONE_PROMPT and method.takes(way.kind)]
         return [(w, told) for w in ways if not (w.kind == "mask" and case.kind == "image") for told in ranges]
 
-    def asked_of_sets(self, method: Method) -> bool:
-        """Whether this method is asked for one prompt a set."""
-        return Way(ONE_PROMPT) in self.ways() and method.takes(ONE_PROMPT)
+    def asked_of_sets(self, method: Method) -> list[Way]:
+        """The ways in which this method is asked for one prompt a set: with which memories."""
+        return [way for way in self.ways() if way.kind == ONE_PROMPT and method.takes(ONE_PROMPT)]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from voxtrace import engines
-from voxtrace.bench.asking import KINDS, ONE_PROMPT
+from voxtrace.bench.asking import KINDS, ONE_PROMPT, SORTED
 from voxtrace.bench.evaluate import evaluate
 from voxtrace.cli.measuring import Z_RANGES, CaseOptions, carry_out
 from voxtrace.cli.options import TellOptions
@@ -31,6 +31,9 @@ class Evaluate:
     prompt: Annotated[tuple[str, ...], arg(metavar=PROMPTS)] = ("box",)
     """How objects are marked. box-jitter moves each side of the box by up to a tenth of its size, box-jitter:0.2 by up
     to a fifth."""
+    memory: tuple[Literal["self-sorting", "fifo", "none"], ...] = ("self-sorting",)
+    """What a set of pictures with one prompt is recalled by (--prompt oneprompt): pictures chosen by the self-sorting
+    bank, the last ones, or none but the marked one. Several are measured one after the other."""
     z_range: Literal["no", "yes", "both"] = "no"
     """Whether volumes are asked with the slices told between which the object lies."""
     predictions: Annotated[Path | None, arg(metavar="DIR")] = None
@@ -44,10 +47,15 @@ class Evaluate:
             raise InputError("--model and --predictions together: masks are either made here or elsewhere")
         plan = self.cases.plan(
             () if self.predictions else self.model or (engines.DEFAULT_MODEL,),
-            prompts=self.prompt,
+            prompts=self._prompts(),
             z_ranges=Z_RANGES[self.z_range],
             predictions=str(self.predictions or ""),
         )
         return carry_out(
             self.cases, self.telling, lambda tell: evaluate(plan, self.cases.out, tell, command=sys.argv[1:])
         )
+
+    def _prompts(self) -> tuple[str, ...]:
+        """Each one-prompt asked once for each memory."""
+        asked = [ONE_PROMPT if memory == SORTED else f"{ONE_PROMPT}:{memory}" for memory in self.memory]
+        return tuple(way for prompt in self.prompt for way in (asked if prompt == ONE_PROMPT else [prompt]))
