@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from voxtrace.errors import InputError
+from voxtrace.errors import InputError, VoxtraceError
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.framing import Options, box_of, choose_axis, choose_frames, choose_object, choose_window
 from voxtrace.train.rendering import rendered
@@ -25,13 +25,15 @@ from voxtrace.train.synth import SynthPool
 Way = Literal["clip", "loose", "set"]
 VISIBLE_PIXELS = 20  # the object must have so many on the prompted frame of the clip
 ATTEMPTS = 30
+CORRUPT = (OSError, EOFError, ValueError, ArithmeticError, LookupError, RuntimeError, VoxtraceError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """images (T, 3, S, S) uint8, masks (T, S, S) uint8 {0, 1}; the mask of frame 0 is never empty.
 
-    meta: set, case, kind of object, axis, and the frames' numbers in the case in the order shown.
+    meta: set, case, kind of object, axis, and the frames' numbers in the case in the order shown; left_out: {id: why}
+    of cases that were drawn for it and turned out to be corrupt.
     """
 
     images: np.ndarray
@@ -111,17 +113,22 @@ class Sampler:
 
     def clip(self, rng: np.random.Generator, length: int, position: int = 0, way: Way = "clip") -> Clip:
         """A clip of `length` frames; `position` says how far the window of synthetic cases has moved."""
+        left_out: dict[str, str] = {}
         for _ in range(ATTEMPTS):
-            if way == "set":
-                clip = self._set(rng, length)
-                if clip is not None:
-                    return clip
+            case = None if way == "set" else self._case(rng, length, position)
+            try:
+                clip = (
+                    self._set(rng, length)
+                    if case is None
+                    else cut_clip(case, rng, length, self.options, way == "loose")
+                )
+            except CORRUPT as error:
+                left_out[case.id if case else "a set of pictures"] = f"{type(error).__name__}: {error}"
                 continue
-            case = self._case(rng, length, position)
-            clip = cut_clip(case, rng, length, self.options, way == "loose")
             if clip is not None:
-                return clip
-        raise InputError(f"{ATTEMPTS} attempts gave no {way} of {length} frames with a visible object on the first")
+                return replace(clip, meta=clip.meta | {"left_out": left_out}) if left_out else clip
+        reasons = "".join(f"; {name}: {why}" for name, why in left_out.items())
+        raise InputError(f"{ATTEMPTS} attempts gave no {way} of {length} frames with the object on the first{reasons}")
 
     def _length(self, rng: np.random.Generator) -> int:
         return self.clip_length if isinstance(self.clip_length, int) else int(rng.choice(list(self.clip_length)))
