@@ -188,6 +188,10 @@ class SelfSorting:
         return [pool[i] for i in drawn]
 
 
+# Which pictures of a set are recalled: those that the bank chooses, the last ones, or none but the marked ones.
+OF_SETS: dict[str, MemoryPolicy] = {"self-sorting": SelfSorting(), "fifo": Fifo(), "none": SelfSorting(size=0)}
+
+
 def nearest_prompted(prompted: tuple[Entry, ...], frame: int, count: int | None) -> tuple[Entry, ...]:
     """At most `count` entries: the nearest before `frame`, the nearest at or after it, then the nearest others."""
     if count is None or len(prompted) <= count:

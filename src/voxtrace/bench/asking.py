@@ -15,13 +15,11 @@ import numpy as np
 from voxtrace import simulate
 from voxtrace.bench.truths import Target
 from voxtrace.errors import PromptError
-from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
+from voxtrace.memory import OF_SETS
 from voxtrace.prompts import Box, MaskPrompt, Point, Prompt, Recist, Scribble
 
 ONE_PROMPT = "oneprompt"  # another image of the set is marked
 SORTED = "self-sorting"
-# Which pictures of a set are recalled: those that the bank chooses, the last ones, or none but the marked one.
-MEMORIES: dict[str, MemoryPolicy] = {SORTED: SelfSorting(), "fifo": Fifo(), "none": SelfSorting(size=0)}
 GIVEN = "given"  # nothing is asked: the masks are there
 Marks = Callable[[Target, float, np.random.Generator], list[Prompt]]
 
@@ -39,7 +37,7 @@ class Kind:
 @dataclass(frozen=True, slots=True)
 class Way:
     """How to ask. amount: of the kinds that have one, how far the marks are off. memory: of one prompt for a set, which
-    of its pictures are recalled, a key of MEMORIES."""
+    of its pictures are recalled, a key of OF_SETS."""
 
     kind: str
     amount: float = 0.0
@@ -72,8 +70,8 @@ def parse_way(text: str) -> Way:
     nothing."""
     kind, _, amount = text.partition(":")
     if kind == ONE_PROMPT:
-        if (amount or SORTED) not in MEMORIES:
-            raise PromptError(f"prompt {text!r} is unknown; the memory of {ONE_PROMPT} is one of {', '.join(MEMORIES)}")
+        if (amount or SORTED) not in OF_SETS:
+            raise PromptError(f"prompt {text!r} is unknown; the memory of {ONE_PROMPT} is one of {', '.join(OF_SETS)}")
         return Way(kind, memory=amount or SORTED)
     if kind not in KINDS:
         raise PromptError(f"prompt {text!r} is unknown; one of {', '.join([*KINDS, ONE_PROMPT])}")

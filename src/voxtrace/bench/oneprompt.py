@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voxtrace.bench.asking import MEMORIES, Way
+from voxtrace.bench.asking import Way
 from voxtrace.bench.cost import Cost, measured
 from voxtrace.bench.measuring import lost, row
 from voxtrace.bench.methods import Method, Net
@@ -24,6 +24,7 @@ from voxtrace.bench.worst import Worst, about
 from voxtrace.eval.results import Row, failed
 from voxtrace.frames import PictureFrames
 from voxtrace.manifest import Case
+from voxtrace.memory import OF_SETS
 from voxtrace.prompts import MaskPrompt
 from voxtrace.sessions import SetSession
 from voxtrace.volume import Picture
@@ -99,7 +100,7 @@ def _of_class(plan: Plan, method: Net, way: Way, members: Sequence[Member], labe
 def _found(method: Net, way: Way, members: Sequence[Member], marked: int, label: int) -> list[np.ndarray]:
     """(H, W) bool of each picture."""
     pictures = Shown([PictureFrames(member.picture) for member in members])
-    session = SetSession(method.engine, pictures, memory=MEMORIES[way.memory])
+    session = SetSession(method.engine, pictures, memory=OF_SETS[way.memory])
     session.add(MaskPrompt(members[marked].targets[label].marked), image=marked)
     result = session.run()
     return [result.frame_mask(1, number) for number in range(len(members))]

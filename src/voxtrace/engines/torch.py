@@ -153,21 +153,12 @@ class TorchEngine:
     @torch.inference_mode()
     def follow(self, features: TorchFeatures, recalled: Sequence[Recalled]) -> TorchDecoded:
         """Decode N objects from what is remembered of them."""
-        heads = _in_batches(recalled, _memory_layout, lambda group: self._follow(features, group))
+        heads = _in_batches(recalled, memory_layout, lambda group: self._follow(features, group))
         return TorchDecoded(features.shape, heads)
 
     def _follow(self, features: TorchFeatures, recalled: list[Recalled]) -> Heads:
-        first = recalled[0]
-        memories = [
-            (torch.cat([_own(r.memories[i][0]).memory for r in recalled]), time)
-            for i, (_, time) in enumerate(first.memories)
-        ]
-        pointers = [
-            (torch.cat([_own(r.pointers[i][0]).pointer for r in recalled]), time)
-            for i, (_, time) in enumerate(first.pointers)
-        ]
-        memory: Memory = self.model.recall(memories, pointers, first.pointer_span)
-        return self.model.follow(features.encoded, memory, *_shown(recalled))
+        memory, shown = laid_out(self.model, recalled)
+        return self.model.follow(features.encoded, memory, *shown)
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
@@ -181,6 +172,21 @@ class TorchEngine:
             TorchEntry(frame, prompted, float(score), float(iou), *parts, embedding, image)
             for parts, score, iou in zip(own, scores, ious, strict=True)
         ]
+
+
+def laid_out(model: Sam2, recalled: Sequence[Recalled]) -> tuple[Memory, list[Shown]]:
+    """What N objects of one `memory_layout` are followed with, as tensors; with gradients where the entries have them,
+    so that a training recalls as inference does."""
+    first = recalled[0]
+    memories = [
+        (torch.cat([_own(r.memories[i][0]).memory for r in recalled]), time)
+        for i, (_, time) in enumerate(first.memories)
+    ]
+    pointers = [
+        (torch.cat([_own(r.pointers[i][0]).pointer for r in recalled]), time)
+        for i, (_, time) in enumerate(first.pointers)
+    ]
+    return model.recall(memories, pointers, first.pointer_span), _shown(recalled)
 
 
 def _shown(recalled: Sequence[Recalled]) -> list[Shown]:
@@ -228,7 +234,8 @@ def _prompt_layout(prompt: FramePrompt) -> Hashable:
     return len(prompt.labels), prompt.mask is not None
 
 
-def _memory_layout(recalled: Recalled) -> Hashable:
+def memory_layout(recalled: Recalled) -> Hashable:
+    """What must be equal among objects that are followed in one batch: how much is recalled, and its times."""
     times = tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers)
     return *times, recalled.pointer_span, tuple(weight for _, weight in recalled.shown), recalled.placed
 
@@ -240,4 +247,4 @@ def _own(entry: Entry) -> TorchEntry:
 
 
 def _numpy(x: Tensor) -> np.ndarray:
-    return x.float().cpu().numpy()
+    return x.detach().float().cpu().numpy()
