@@ -28,6 +28,10 @@ class Case:
     label_type: "semantic" (a value is a class) or "instance" (a value is one object).
     patient: None where the source does not say; then the case counts as its own patient.
     image_sha256, mask_sha256: of single files, where known; `validate` compares them on request.
+    labels: ((value, name), ...) where the source names its labels; a value that is not there is a fault.
+    ignore: the value of voxels of which nothing is known (nnU-Net's ignore label).
+    coding: how a mask picture codes labels where its numbers are not labels (see datasets.coding).
+    licence: under which terms the case may be used, in the owner's words.
     """
 
     id: str
@@ -43,6 +47,10 @@ class Case:
     root: Path = Path()
     image_sha256: str | None = None
     mask_sha256: str | None = None
+    labels: tuple[tuple[int, str], ...] | None = None
+    ignore: int | None = None
+    coding: str | None = None
+    licence: str | None = None
 
     @property
     def image_path(self) -> Path:
@@ -70,7 +78,7 @@ def read_manifest(path: str | Path) -> list[Case]:
 def write_manifest(path: str | Path, cases: Iterable[Case]) -> None:
     """Write cases as JSONL; their `root` and unknown (None) fields are left out."""
     path = Path(path)
-    rows = [{k: v for k, v in asdict(case).items() if k != "root" and v is not None} for case in cases]
+    rows = [_row(case) for case in cases]
     try:
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     except OSError as error:
@@ -121,7 +129,22 @@ def _case(line: str, where: str, root: Path) -> Case:
         raise InputError(f"{where}: fields missing {sorted(missing)}, unknown {sorted(row.keys() - known)}")
     for name, allowed in (("kind", KINDS), ("label_type", LABEL_TYPES), ("split", SPLITS)):
         _one_of(row[name], allowed, f"{where}: {name}")
+    row["labels"] = _labels(row.get("labels"), where)
     return Case(**row, root=root)
+
+
+def _row(case: Case) -> dict[str, Any]:
+    """What is written of a case: {"labels": {"1": "liver"}}, and no field that is not known."""
+    row = {name: value for name, value in asdict(case).items() if name != "root" and value is not None}
+    return row | ({"labels": {str(value): name for value, name in case.labels}} if case.labels is not None else {})
+
+
+def _labels(written: Any, where: str) -> tuple[tuple[int, str], ...] | None:
+    if written is None:
+        return None
+    if not isinstance(written, dict) or not all(str(value).isdigit() for value in written):
+        raise InputError(f'{where}: labels is {written!r}; {{"1": "liver", ...}} is needed')
+    return tuple(sorted((int(value), str(name)) for value, name in written.items()))
 
 
 def _one_of(value: Any, allowed: Sequence[str], what: str) -> None:

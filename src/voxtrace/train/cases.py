@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
+from voxtrace.datasets.opening import open_labels, open_scan
 from voxtrace.errors import InputError, VoxtraceError
 from voxtrace.manifest import Case
+from voxtrace.train.greys import frames_of
+from voxtrace.volume import Volume
 
 log = logging.getLogger(__name__)
 
 IMAGE_PART_PIXELS = 40  # smaller pieces of a class in a picture are specks, not something a person would box
 VOLUME_PART_VOXELS = 20
 PARTS_LIMIT = 200
+LABELS_LIMIT = 1_000_000  # a list as long as the largest label is made
 LOW_PERCENTILES, HIGH_PERCENTILES = (0.0, 0.5, 1.0, 2.0), (98.0, 99.0, 99.5, 99.9)
 
 
@@ -78,33 +80,50 @@ class LoadedCase:
     percentiles: tuple[np.ndarray, np.ndarray] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """What could be loaded, and why the rest could not: (case id, reason)."""
+
+    cases: list[LoadedCase]
+    left_out: list[tuple[str, str]]
+
+
 def load_cases(cases: Iterable[Case]) -> list[LoadedCase]:
+    """`load_all`, for who does not ask what was left out."""
+    return load_all(cases).cases
+
+
+def load_all(cases: Iterable[Case]) -> Loaded:
     """Load every case once; one that cannot be used is named in the log and left out. Raises InputError if none can."""
-    loaded, failed = [], 0
+    loaded: list[LoadedCase] = []
+    left_out: list[tuple[str, str]] = []
     for case in cases:
         try:
             loaded.append(load_case(case))
-        except (OSError, VoxtraceError, ValueError) as error:
-            failed += 1
-            log.warning("case %s is left out: %s", case.id, error)
+        except (OSError, VoxtraceError, ValueError, MemoryError) as error:
+            left_out.append((case.id, str(error) or type(error).__name__))
+            log.warning("case %s is left out: %s", *left_out[-1])
     if not loaded:
-        raise InputError(f"none of the {failed} cases could be loaded; see the log for each one's reason")
-    return loaded
+        first = f" (the first, {left_out[0][0]}: {left_out[0][1]})" if left_out else ""
+        raise InputError(f"none of the {len(left_out)} cases could be loaded{first}")
+    return Loaded(loaded, left_out)
 
 
 def load_case(case: Case) -> LoadedCase:
     """Read one case; InputError where image and labels do not fit or nothing is labelled."""
-    read = {"image": _read_picture, "volume": _read_volume, "video": _read_video}[case.kind]
-    frames, labels, labelled, spacing = read(case)
-    if frames.shape[:3] != labels.shape:
-        raise InputError(f"image has frames of {frames.shape[:3]}, its labels {labels.shape}")
+    scan = open_scan(case)
+    frames = frames_of(scan, case.modality)
+    labels = open_labels(case, scan)
+    if frames.shape[:3] != labels.array.shape:
+        raise InputError(f"image has frames of {frames.shape[:3]}, its labels {labels.array.shape}")
     objects = find_objects(
-        labels, parts=case.label_type == "semantic" and case.kind != "video", video=case.kind == "video"
+        labels.array, parts=case.label_type == "semantic" and case.kind != "video", video=case.kind == "video"
     )
     if not objects:
         raise InputError("no voxel is labelled")
+    spacing = scan.spacing_mm if isinstance(scan, Volume) else (1.0, 1.0, 1.0)
     return LoadedCase(
-        case.id, case.set, case.kind, case.modality, frames, objects, labelled, spacing, grey_percentiles(frames)
+        case.id, case.set, case.kind, case.modality, frames, objects, labels.known, spacing, grey_percentiles(frames)
     )
 
 
@@ -113,7 +132,9 @@ def find_objects(labels: np.ndarray, *, parts: bool = True, video: bool = False)
     found: dict[str, list[LabelledObject]] = {"whole": [], "part": [], "union": [], "all": []}
     flat = labels.shape[0] == 1
     least = IMAGE_PART_PIXELS if flat else VOLUME_PART_VOXELS
-    boxes = ndimage.find_objects(labels.astype(np.int32, copy=False))
+    if labels.max(initial=0) > LABELS_LIMIT:
+        raise InputError(f"labels go up to {labels.max()}, beyond {LABELS_LIMIT}: are they labels? Number them from 1")
+    boxes = ndimage.find_objects(labels)
     for value, box in enumerate(boxes, 1):
         if box is None:
             continue
@@ -159,59 +180,3 @@ def _pieces(crop: np.ndarray, start: tuple[int, int, int], least: int) -> Iterat
 
 def _start(box: tuple[slice, ...]) -> tuple[int, int, int]:
     return tuple(int(part.start) for part in box)  # type: ignore[return-value]
-
-
-Read = tuple[np.ndarray, np.ndarray, tuple[int, ...], tuple[float, float, float]]
-
-
-def _read_picture(case: Case) -> Read:
-    return _pixels(case.image_path)[None], _labels(case.mask_path)[None], (0,), (1.0, 1.0, 1.0)
-
-
-def _read_volume(case: Case) -> Read:
-    import nibabel
-
-    scan, mask = nibabel.load(case.image_path), nibabel.load(case.mask_path)
-    values, labels = np.asanyarray(scan.dataobj), np.asanyarray(mask.dataobj)  # type: ignore[attr-defined]
-    if values.ndim != 3 or not np.isfinite(values).all():
-        raise InputError(f"a volume of shape {values.shape} with finite values only is expected")
-    if values.dtype != np.uint8:
-        values = values.round().clip(-32768, 32767).astype(np.int16)
-    spacing = tuple(float(s) for s in scan.header.get_zooms()[2::-1])  # type: ignore[attr-defined]
-    frames = np.ascontiguousarray(values.T)
-    return frames, np.ascontiguousarray(labels.T.astype(np.int32)), tuple(range(len(frames))), spacing  # type: ignore[return-value]
-
-
-def _read_video(case: Case) -> Read:
-    files = sorted(path for path in case.image_path.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    masks = {path.stem: path for path in case.mask_path.iterdir() if path.suffix.lower() == ".png"}
-    labelled = tuple(index for index, path in enumerate(files) if path.stem in masks)
-    frames = np.stack([_pixels(path) for path in files])
-    labels = np.zeros(frames.shape[:3], np.int32)
-    for index in labelled:
-        labels[index] = _labels(masks[files[index].stem])
-    return frames, labels, labelled, (1.0, 1.0, 1.0)
-
-
-def _pixels(path: Path) -> np.ndarray:
-    """(H, W) uint8 where the picture is grey, else (H, W, 3)."""
-    with Image.open(path) as picture:
-        if picture.mode in ("L", "I;16", "I", "F"):
-            pixels = np.asarray(picture)
-            return pixels if pixels.dtype == np.uint8 else _stretched(pixels)
-        pixels = np.asarray(picture.convert("RGB"))
-    grey = (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all()
-    return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
-
-
-def _labels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        labels = np.asarray(picture)
-    if labels.ndim != 2:
-        raise InputError(f"labels at {path} have shape {labels.shape}; one value a pixel is expected")
-    return labels.astype(np.int32)
-
-
-def _stretched(pixels: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(pixels, (0.5, 99.5))
-    return ((pixels - low) / max(high - low, 1e-6) * 255).clip(0, 255).astype(np.uint8)
