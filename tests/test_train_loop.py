@@ -15,6 +15,7 @@ from voxtrace.manifest import read_manifest
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.cases import LoadedCase, load_cases
+from voxtrace.train.journal import read_log
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
@@ -57,8 +58,7 @@ def test_a_stopped_training_goes_on_where_it_was(pictures, tmp_path, stage):
     assert state["step"] == 2
     longer = torch.load(train(replace(recipe, steps=3), pictures, tmp_path / "run"), weights_only=True)
     assert longer["step"] == 3
-    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 3]
+    assert [row["step"] for row in read_log(tmp_path / "run" / "log.csv")] == ["1", "2", "3"]
 
 
 def test_the_whole_net_starts_from_what_the_refiner_learned_alone(pictures, tmp_path):

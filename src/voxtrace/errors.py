@@ -7,6 +7,7 @@ VoxtraceError
 ├── ModelError              an unknown model, or one that cannot do what is asked
 │   └── CheckpointError     a weights file that is missing, damaged, unsafe or of another net
 ├── OutputError             a result that cannot be written, or would overwrite an input
+├── TrainingError           a training that cannot begin or go on as asked
 ├── SandboxError            no sandbox works on this machine, or one that was made failed
 ├── CaseMissingError        asked-for data that is not there (a manifest's case, a set)
 └── MissingDependencyError  an optional package is not installed; the text names the pip command
@@ -41,6 +42,10 @@ class CheckpointError(ModelError):
 
 class OutputError(VoxtraceError):
     """A result cannot be written: full disk, no permission, unknown format, or it would overwrite an input."""
+
+
+class TrainingError(VoxtraceError):
+    """A training cannot begin or go on as asked: another recipe's state, too little memory, no data that may be used."""
 
 
 class SandboxError(VoxtraceError):

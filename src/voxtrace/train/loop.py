@@ -6,147 +6,175 @@ python -m voxtrace.train.loop recipes/voxtrace-small.toml --data DIR --out runs/
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from voxtrace.errors import InputError
 from voxtrace.manifest import read_manifest, shipped_training_cases
-from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
-from voxtrace.train.alone import RefinerAlone
+from voxtrace.train.beginning import built, checkpointed, set_training
 from voxtrace.train.cases import LoadedCase, load_cases
-from voxtrace.train.clip import clip_losses
-from voxtrace.train.optim import Average, adamw, rate_at
+from voxtrace.train.distributed import World, joined
+from voxtrace.train.failing import explained
+from voxtrace.train.feeding import clips, left_out, parts_of
+from voxtrace.train.identity import identity
+from voxtrace.train.journal import Journal, write_run
+from voxtrace.train.optim import Average, adamw, rate_at, set_rate
 from voxtrace.train.recipe import Recipe, read_recipe
-from voxtrace.train.samples import Batch, Sampler, Way
+from voxtrace.train.samples import Batch
 from voxtrace.train.state import NAME, State
-from voxtrace.train.synth import SynthPool
+from voxtrace.train.stepping import Outcome, Part, take_step
 from voxtrace.train.telling import Step, Tell
+from voxtrace.train.watching import Watched, choose_watched, draw_sheet
 
-MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None] * 255
-STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None] * 255
+log = logging.getLogger(__name__)
+
 SAVE_EVERY_S = 120.0
 
 
 def train(
-    recipe: Recipe, cases: Sequence[LoadedCase], out: Path, *, net: Sam2 | None = None, tell: Tell | None = None
+    recipe: Recipe,
+    cases: Sequence[LoadedCase],
+    out: Path,
+    *,
+    net: Sam2 | None = None,
+    tell: Tell | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train until the recipe's end and return the state's file in `out`; goes on from it where it is there.
 
     net: trained in place, with its own config and only where a parameter requires a gradient; the recipe's model,
     stage, start and image size then count for nothing. Without one the net is built as the recipe says.
-    tell: is told of each step.
+    tell: is told of each step. facts: of the data, written into run.json as they are.
+    Started by torchrun, all processes share each step's parts, and the first one writes.
+    Raises TrainingError, InputError, OutputError.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(recipe.seed)
-    net = (built(recipe) if net is None else net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = State(net, adamw(net, recipe.rate, recipe.weight_decay), Average(net, recipe.average))
-    state.resume(out / NAME, device)
-    set_training(net)
-    drawn = clips(recipe, cases, net.config.image_size, state.step)
-    saved = last = time.monotonic()
-    with (out / "log.jsonl").open("a") as log, closing(drawn):
-        while state.step < recipe.steps and state.seconds < recipe.minutes * 60:
-            progress = max(state.step / recipe.steps, state.seconds / (recipe.minutes * 60))
-            rate = recipe.rate * rate_at(progress, recipe.warm_up)
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate
-            images, masks, batch = next(drawn)
-            rng = np.random.default_rng([recipe.seed, 3, state.step])
-            loss, parts, norm = _step(state, recipe, images.to(device), masks.to(device), rng, batch.way)
-            state.average.update(net)
-            state.step += 1
-            now = time.monotonic()
-            state.seconds, last = state.seconds + now - last, now
-            sets = tuple(meta["set"] for meta in batch.metas)
-            told = Step(state.step, progress, loss, parts, state.seconds, rate, norm, images.shape[1], batch.way, sets)
-            log.write(json.dumps(asdict(told)) + "\n")
-            log.flush()
-            if tell is not None:
-                tell(told)
-            if now - saved > SAVE_EVERY_S:
-                saved = now
-                state.save(out / NAME)
-    state.save(out / NAME)
-    return out / NAME
+    with joined() as world, ExitStack() as stack:
+        out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        net = built(recipe) if net is None else net
+        net.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        stack.enter_context(explained(recipe, net.config.image_size))
+        stack.enter_context(checkpointed(net, recipe.checkpointing))
+        state = State(net, adamw(net, recipe), Average(net, recipe.average), identity(recipe, net))
+        state.resume(out / NAME, world.device)
+        world.share([*net.parameters(), *net.buffers()])
+        set_training(net)
+        run = _Run(recipe, cases, out, world, net, state, tell, dict(facts or {}))
+        run.go()
+        return out / NAME
 
 
-def built(recipe: Recipe) -> Sam2:
-    """The net that a recipe names, from its start where it has one, else from random weights."""
-    kind = {"refiner": RefinerAlone, "net": Sam2}[recipe.stage]
-    net = kind(CONFIGS[recipe.model].at(recipe.image_size))
-    if recipe.start:
-        net.load_state_dict(_weights(Path(recipe.start)))
-    return net
+@dataclass(slots=True)
+class _Run:
+    """One call of `train`, after everything is in place."""
 
+    recipe: Recipe
+    cases: Sequence[LoadedCase]
+    out: Path
+    world: World
+    net: Sam2
+    state: State
+    tell: Tell | None
+    facts: dict[str, Any]
+    _journal: Journal | None = None
+    _watched: list[Watched] = field(default_factory=list)
 
-def _weights(start: Path) -> dict[str, Tensor]:
-    """The average of an earlier state, or a file that was shipped."""
-    if not start.is_file():
-        raise InputError(f"there is no file {start} to start from; the recipe's `start` names a state or weights file")
-    if start.suffix == ".safetensors":
-        return {name: weight.float() for name, weight in load_file(start).items()}
-    average: dict[str, Tensor] = torch.load(start, weights_only=True, map_location="cpu")["average"]
-    return average
+    def go(self) -> None:
+        """Take steps until the recipe's end. Only the leader writes."""
+        state, world, size = self.state, self.world, self.net.config.image_size
+        count = parts_of(self.recipe, world.size)
+        own = count // world.size
+        drawn = clips(self.recipe, self.cases, size, state.step * own, world.rank, world.size)
+        saved = pictured = last = time.monotonic()
+        with closing(drawn), ExitStack() as stack:
+            if world.leads:
+                self._journal = Journal(self.out, state.step)
+                stack.callback(self._journal.close)
+                if self.recipe.pictures:
+                    self._watched = choose_watched(self.recipe, self.cases, size)
+            self._write(finished=False)
+            while not self._over():
+                progress = self._progress()
+                rate = self.recipe.rate * rate_at(progress, self.recipe.warm_up, self.recipe.floor)
+                set_rate(state.optimiser, rate)
+                batches = list(islice(drawn, own))
+                outcome = take_step(state, self.recipe, self._parts(batches), count, world)
+                state.average.update(self.net)
+                state.step += 1
+                now = time.monotonic()
+                state.seconds = world.agreed(state.seconds + now - last)
+                last = now
+                self._say(outcome, progress, rate, [batch for _, _, batch in batches])
+                if world.leads and now - saved > SAVE_EVERY_S:
+                    saved = now
+                    state.save(self.out / NAME)
+                    self._write(finished=False)
+                if self._watched and now - pictured > self.recipe.pictures * 60:
+                    pictured = now
+                    draw_sheet(self.net, self._watched, self.out, state.step)
+            if world.leads:
+                state.save(self.out / NAME)
+                if self._watched and state.step:
+                    draw_sheet(self.net, self._watched, self.out, state.step)
+            self._write(finished=True)
 
+    def _over(self) -> bool:
+        return self.state.step >= self.recipe.steps or self.state.seconds >= self.recipe.minutes * 60
 
-def set_training(net: Sam2) -> None:
-    """Training mode, but batch norms whose weights are frozen keep their statistics too."""
-    net.train()
-    for module in net.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and not any(
-            weight.requires_grad for weight in module.parameters()
-        ):
-            module.eval()
+    def _progress(self) -> float:
+        return max(self.state.step / self.recipe.steps, self.state.seconds / (self.recipe.minutes * 60))
 
+    def _parts(self, batches: Sequence[tuple[Tensor, Tensor, Batch]]) -> Generator[Part, None, None]:
+        """This process's parts, by their number among all."""
+        device = self.world.device
+        for index, (images, truth, batch) in enumerate(batches):
+            number = index * self.world.size + self.world.rank
+            yield Part(number, images.to(device), truth.to(device), batch.way)
 
-def _step(
-    state: State, recipe: Recipe, images: Tensor, masks: Tensor, rng: np.random.Generator, way: Way
-) -> tuple[float | None, dict[str, float], float]:
-    """Loss, its parts and the gradient's norm."""
-    net = state.net
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=_fast_bfloat16(images.device)):
-        losses = clip_losses(net, images, masks, recipe.prompts, recipe.losses, rng, way)  # type: ignore[arg-type]
-    if not losses:
-        return None, {}, 0.0
-    total = torch.stack([loss.total for loss in losses]).mean()
-    state.optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
-    if torch.isfinite(norm):
-        state.optimiser.step()
-    parts = {
-        "dice": sum(float(loss.dice_score) for loss in losses) / len(losses),
-        "present": sum(float(loss.presence_accuracy) for loss in losses) / len(losses),
-    }
-    return float(total.detach()), parts, float(norm)
+    def _say(self, outcome: Outcome, progress: float, rate: float, batches: Sequence[Batch]) -> None:
+        """Log the step and name what was found to be corrupt, once."""
+        state = self.state
+        found = self.world.gathered({name: why for batch in batches for name, why in left_out(batch).items()})
+        new = {name: why for name, why in found.items() if name not in state.left_out}
+        state.left_out |= new
+        if not self.world.leads:
+            return
+        for name, why in new.items():
+            log.warning("case %s is left out: %s", name, why)
+        first, sets = batches[0], tuple(meta["set"] for batch in batches for meta in batch.metas)
+        parts = {"dice": outcome.dice, "present": outcome.present}
+        told = Step(
+            state.step,
+            progress,
+            outcome.loss,
+            parts,
+            state.seconds,
+            rate,
+            outcome.norm,
+            first.masks.shape[1],
+            first.way,
+            sets,
+            new,
+        )
+        assert self._journal is not None
+        self._journal.write(told)
+        if self.tell is not None:
+            self.tell(told)
 
-
-def _fast_bfloat16(device: torch.device) -> bool:
-    """CUDA, or a CPU with AMX tiles: elsewhere bf16 on a CPU is slower than fp32."""
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-
-
-def clips(
-    recipe: Recipe, cases: Sequence[LoadedCase], image_size: int, step: int
-) -> Generator[tuple[Tensor, Tensor, Batch], None, None]:
-    """Endless batches: images (B, T, 3, S, S) normalised, masks (B, T, S, S) 0 and 1, and what they were made of."""
-    lengths = [length for length, chance in recipe.lengths.items() for _ in range(round(chance * 20))]
-    pool = SynthPool(seed=recipe.seed) if recipe.samples.synthetic else None
-    sampler = Sampler(cases, pool, recipe.seed, lengths, replace(recipe.samples, size=image_size))
-    for batch in sampler.batches(recipe.frames, recipe.workers, start=step):
-        images = (batch.images.float() - MEAN) / STD
-        yield images, batch.masks.float(), batch
+    def _write(self, finished: bool) -> None:
+        if self.world.leads:
+            state = self.state
+            told = {"step": state.step, "seconds": state.seconds, "finished": finished, "left_out": state.left_out}
+            write_run(self.out, self.recipe, self.cases, self.world, facts=self.facts, **told)  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -3,19 +3,61 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from voxtrace.errors import InputError
+from voxtrace.train.recipe import Recipe
 
-def adamw(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW of what requires a gradient; biases, norms and single vectors (embeddings of one row) are not decayed."""
-    taught = [p for p in net.parameters() if p.requires_grad]
-    decayed = [p for p in taught if p.ndim > 1 and p.shape[0] > 1]
-    free = [p for p in taught if not (p.ndim > 1 and p.shape[0] > 1)]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+BLOCK = re.compile(r"image_encoder\.trunk\.(?:blocks|stages)\.(\d+)\.")
+FIRST = ("image_encoder.trunk.patch_embed.", "image_encoder.trunk.stem.")
+
+
+def adamw(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW of what requires a gradient; biases, norms and single vectors (embeddings of one row) are not decayed.
+
+    Each group holds its share of the rate as `share`; `set_rate` multiplies it in.
+    """
+    depth = _depth(net)
+    groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, True): [], (1.0, False): []}
+    for name, weight in net.named_parameters():
+        if weight.requires_grad:
+            decayed = weight.ndim > 1 and weight.shape[0] > 1
+            groups.setdefault((share_of(name, depth, recipe), decayed), []).append(weight)
+    if not any(groups.values()):
+        raise InputError("nothing is left to train: every parameter of the net is frozen")
+    options = [
+        {"params": weights, "weight_decay": recipe.weight_decay * decayed, "share": share}
+        for (share, decayed), weights in groups.items()
+    ]
+    return torch.optim.AdamW(options, lr=recipe.rate, betas=(0.9, recipe.beta2), fused=True)
+
+
+def share_of(name: str, depth: int, recipe: Recipe) -> float:
+    """A parameter's share of the rate. In a trunk of `depth` blocks the last has `layer_decay` of the encoder's rate,
+    each one before it as much less again, the patch embedding least; position tables have all of it (as in SAM 2's
+    training, and BEiT's before it: Bao et al. 2021, arXiv:2106.08254)."""
+    if not name.startswith("image_encoder."):
+        return 1.0
+    share = 1.0 if recipe.encoder_rate is None else recipe.encoder_rate / recipe.rate
+    place = BLOCK.match(name)
+    if place:
+        return share * recipe.layer_decay ** (depth - int(place[1]))
+    return share * recipe.layer_decay ** (depth + 1) if name.startswith(FIRST) else share
+
+
+def _depth(net: nn.Module) -> int:
+    """Blocks in the trunk; 0 where it is not made of numbered ones."""
+    return 1 + max((int(found[1]) for name, _ in net.named_parameters() if (found := BLOCK.match(name))), default=-1)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group its share of the rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)
 
 
 def rate_at(progress: float, warm_up: float, floor: float = 0.01) -> float:

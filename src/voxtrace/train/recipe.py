@@ -32,6 +32,12 @@ class Recipe:
     start: an earlier run's state, or a weights file that was shipped, to go on from.
     frames: frames a step; a step with clips of length T takes frames / T of them.
     lengths: clip length -> chance. minutes: training time over which the rate falls; the run ends there or at `steps`.
+    A run that `steps` end is repeatable to the bit on one machine; one that `minutes` end depends on the clock.
+    encoder_rate: of trunk and neck, if it is another than `rate`; layer_decay: factor from each block of the trunk to
+    the one before it. floor: of the cosine, as a share of the peak rate. beta2: AdamW's.
+    parts: a step's clips are gone through in so many parts, one after the other, or on as many processes at once.
+    checkpointing: the trunk's activations are computed twice and not kept. pictures: minutes between sheets of what the
+    net draws; 0 for none. ships: weights that are given away, so only cases with may_train_shipped_weights.
     """
 
     name: str
@@ -50,6 +56,14 @@ class Recipe:
     seed: int = 0
     workers: int = 1
     start: str = ""
+    encoder_rate: float | None = None
+    layer_decay: float = 1.0
+    floor: float = 0.01
+    beta2: float = 0.98
+    parts: int = 1
+    checkpointing: bool = False
+    pictures: float = 10.0
+    ships: bool = False
     samples: Options = field(default_factory=Options)
     prompts: PromptMix = field(default_factory=PromptMix)
     losses: LossWeights = field(default_factory=LossWeights)
@@ -75,7 +89,22 @@ def read_recipe(path: Path) -> Recipe:
     for key, choices in (("model", tuple(CONFIGS)), ("stage", get_args(Stage))):
         if getattr(recipe, key) not in choices:
             raise InputError(f"{path}: {key} {getattr(recipe, key)!r} is unknown; one of {', '.join(choices)}")
+    _check(recipe, path)
     return recipe
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    """Numbers that would only fail, or teach nothing, hours later."""
+    for key in ("image_size", "steps", "minutes", "frames", "rate", "parts", "clip_norm"):
+        if getattr(recipe, key) <= 0:
+            raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must be above 0")
+    for key, low, high in (("warm_up", 0, 0.99), ("average", 0, 0.999999), ("layer_decay", 0.01, 1), ("floor", 0, 1)):
+        if not low <= getattr(recipe, key) <= high:
+            raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must lie between {low} and {high}")
+    if not recipe.lengths or min(recipe.lengths) < 1 or not any(round(c * 20) > 0 for c in recipe.lengths.values()):
+        raise InputError(
+            f"{path} [lengths]: give at least one length of 1 or more frames with a chance of 0.05 or more"
+        )
 
 
 def _made(kind: type, values: dict[str, Any], where: str) -> Any:

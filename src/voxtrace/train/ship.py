@@ -21,7 +21,7 @@ from voxtrace.manifest import Case, read_manifest, shipped_training_cases
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.cases import LoadedCase, load_cases
-from voxtrace.train.loop import clips
+from voxtrace.train.feeding import clips
 from voxtrace.train.recipe import Recipe, read_recipe
 
 
@@ -53,7 +53,7 @@ def settle_norms(net: Sam2, recipe: Recipe, cases: Sequence[LoadedCase], batches
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over all batches
     net.train()
-    drawn = clips(replace(recipe, workers=0), cases, net.config.image_size, step=1_000_000)
+    drawn = clips(replace(recipe, workers=0), cases, net.config.image_size, start=1_000_000)
     for images, _, _ in itertools.islice(drawn, batches):
         net.encode(images.flatten(0, 1))
     net.eval()

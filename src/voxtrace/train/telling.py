@@ -26,6 +26,7 @@ class Step:
     length: int = 1
     way: str = "clip"
     sets: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 Tell = Callable[[Step], None]
