@@ -46,8 +46,11 @@ def clicks(mask: np.ndarray, count: int, rng: np.random.Generator, how: str = "c
     return np.array(found, np.int64).reshape(-1, 2)
 
 
-def correction_click(truth: np.ndarray, prediction: np.ndarray, rng: np.random.Generator) -> tuple[Pixel, bool]:
+def correction_click(
+    truth: np.ndarray, prediction: np.ndarray, rng: np.random.Generator, how: str = "centre"
+) -> tuple[Pixel, bool]:
     """Where a person would click next: the middle of the largest connected error, positive where the object is missed.
+    "random" is any wrong pixel, as in SAM 2's training.
 
     Where nothing is wrong, a positive click in the object's middle; PromptError if there is no object either.
     """
@@ -55,6 +58,12 @@ def correction_click(truth: np.ndarray, prediction: np.ndarray, rng: np.random.G
     wrong = wanted != (np.asarray(prediction) != 0)
     if not wrong.any():
         return _centre(_solid(truth), rng), True
+    if how == "random":
+        places = np.argwhere(wrong)
+        y, x = places[rng.integers(len(places))].tolist()
+        return (y, x), bool(wanted[y, x])
+    if how != "centre":
+        raise PromptError(f"correcting clicks are placed by 'centre' or 'random', not by {how!r}")
     # Missed and added pixels that touch are two errors: one click cannot mend both.
     spot = max((_largest(wrong & wanted), _largest(wrong & ~wanted)), key=lambda part: part.sum())
     place = _centre(spot, rng)

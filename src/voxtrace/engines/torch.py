@@ -135,20 +135,10 @@ class TorchEngine:
             return self.model.begin_with_mask(features.encoded, (masks >= 0.5).float())
         if masks is not None:
             masks = resize(masks, self.model.hint_size, antialias=True) * MASK_SCALE + MASK_BIAS
-        points = torch.from_numpy(np.stack([self._to_net(p, features.shape) for p in prompts])).to(self.device)
+        placed = [net_points(prompt, features.shape, self.image_size) for prompt in prompts]
+        points = torch.from_numpy(np.stack(placed)).to(self.device)
         labels = torch.from_numpy(np.stack([p.labels for p in prompts])).to(self.device)
         return self.model.begin(features.encoded, points, labels, masks)
-
-    def _to_net(self, prompt: FramePrompt, shape: tuple[int, int]) -> np.ndarray:
-        """(P, 2) net pixels, 0 = centre of the first pixel.
-
-        A half-open box becomes the first and last of the net's pixels that it covers, as SAM's training draws boxes
-        from masks in the net's size: a box of one pixel in a small window stays as wide as it is shown. Differs from
-        SAM 2 (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
-        """
-        inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
-        scale = np.array([self.image_size / shape[1], self.image_size / shape[0]], np.float32)
-        return (prompt.points_xy * scale + inward - 0.5).astype(np.float32)
 
     @torch.inference_mode()
     def follow(self, features: TorchFeatures, recalled: Sequence[Recalled]) -> TorchDecoded:
@@ -172,6 +162,18 @@ class TorchEngine:
             TorchEntry(frame, prompted, float(score), float(iou), *parts, embedding, image)
             for parts, score, iou in zip(own, scores, ious, strict=True)
         ]
+
+
+def net_points(prompt: FramePrompt, shape: tuple[int, int], size: int) -> np.ndarray:
+    """(P, 2) pixels of a net that sees frames of `shape` as size x size, 0 = centre of the first pixel.
+
+    A half-open box becomes the first and last of the net's pixels that it covers, as SAM's training draws boxes
+    from masks in the net's size: a box of one pixel in a small window stays as wide as it is shown. Differs from
+    SAM 2 (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
+    """
+    inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
+    scale = np.array([size / shape[1], size / shape[0]], np.float32)
+    return (prompt.points_xy * scale + inward - 0.5).astype(np.float32)
 
 
 def laid_out(model: Sam2, recalled: Sequence[Recalled]) -> tuple[Memory, list[Shown]]:
