@@ -21,6 +21,7 @@ from voxtrace import __version__
 from voxtrace.cli.batch import Batch
 from voxtrace.cli.bench import Bench
 from voxtrace.cli.challenge import Challenge
+from voxtrace.cli.data import Data
 from voxtrace.cli.doctor import Doctor
 from voxtrace.cli.evaluate import Evaluate
 from voxtrace.cli.info import Info
@@ -41,6 +42,7 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
     | Annotated[Batch, tyro.conf.subcommand("batch")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Challenge, tyro.conf.subcommand("challenge")]

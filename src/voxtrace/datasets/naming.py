@@ -178,4 +178,4 @@ def _by_pattern(pattern: str, name: str) -> str:
         raise InputError(f"--patient {pattern!r} is no regular expression: {error}") from None
     if match is None:
         raise InputError(f"--patient {pattern!r} does not fit the case {name!r}")
-    return match.group(1) if match.groups() else match.group(0)
+    return (match.group(1) if match.groups() else None) or match.group(0)

@@ -1,0 +1,58 @@
+"""A manifest written for a folder of labelled cases: paths beside it, hashes, and every case opened once before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voxtrace.datasets.checks import Tell, check
+from voxtrace.datasets.faults import Fault, grave
+from voxtrace.datasets.looking import file_sha256
+from voxtrace.errors import InputError
+from voxtrace.manifest import Case, write_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """cases: those written. faults: of all cases. left_out: those that were not written, being faulty."""
+
+    cases: list[Case]
+    faults: list[Fault]
+    left_out: list[Case]
+
+
+def index(
+    cases: Sequence[Case], out: Path, tell: Tell = lambda done, total: None, *, drop_faulty: bool = False
+) -> Index:
+    """Check the cases and write a manifest to `out`; with `drop_faulty` without those that have faults (not doubts).
+
+    Raises InputError if none would be left, OutputError if it cannot be written.
+    """
+    faults = check(cases, tell, hashes=False)
+    bad = {fault.case for fault in grave(faults)} if drop_faulty else set()
+    kept = [hashed(relocated(case, out.parent)) for case in cases if case.id not in bad]
+    if not kept:
+        raise InputError(f"all {len(cases)} cases are faulty; nothing is written (the first: {faults[0].detail})")
+    write_manifest(out, kept)
+    return Index(kept, faults, [case for case in cases if case.id in bad])
+
+
+def relocated(case: Case, root: Path) -> Case:
+    """The same case with paths relative to `root`, which may lie elsewhere; absolute where there is no way."""
+    return replace(case, root=root, image=_relative(case.image_path, root), mask=_relative(case.mask_path, root))
+
+
+def hashed(case: Case) -> Case:
+    """The same case with the sha256 of its files; of what is not there, or is a folder, None."""
+    return replace(case, image_sha256=file_sha256(case.image_path), mask_sha256=file_sha256(case.mask_path))
+
+
+def _relative(path: Path, root: Path) -> str:
+    whole = os.path.abspath(path)  # links are not followed: the files of a DataLad set lie elsewhere under other names
+    try:
+        short = Path(os.path.relpath(whole, os.path.abspath(root)))
+    except ValueError:  # another drive
+        return Path(whole).as_posix()
+    return (short if (root / short).exists() or not path.exists() else Path(whole)).as_posix()
