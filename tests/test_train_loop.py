@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import tiny_training as tiny
 from voxtrace.errors import InputError
 from voxtrace.manifest import read_manifest
 from voxtrace.model.config import CONFIGS
@@ -19,6 +20,7 @@ from voxtrace.train.journal import read_log
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
+from voxtrace.train.watching import choose_watched, follow
 
 pytestmark = pytest.mark.torch
 
@@ -100,3 +102,42 @@ def test_each_step_is_told(pictures, tmp_path):
     assert [one.step for one in told] == [1, 2]
     assert told[0].sets == ("discs",)
     assert told[0].length == 2
+
+
+def test_a_corrupt_case_is_named_once_and_the_run_goes_on(pictures, tmp_path, caplog):
+    broken = replace(pictures[0], id="discs/broken", frames=np.zeros((1, 0, 0), np.uint8))
+    told = []
+    train(replace(RECIPE, steps=4, frames=4), [*pictures, broken], tmp_path / "run", tell=told.append)
+    assert [one.step for one in told] == [1, 2, 3, 4]
+    assert [name for one in told for name in one.left_out] == ["discs/broken"]
+    assert caplog.text.count("discs/broken is left out") == 1
+    assert list(json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]) == ["discs/broken"]
+
+
+def test_a_tiny_net_learns_one_ball_by_heart(tmp_path):
+    recipe = replace(
+        tiny.RECIPE,
+        steps=60,
+        lengths={1: 1.0},
+        parts=1,
+        rate=3e-3,
+        warm_up=0.05,
+        pictures=60.0,
+        prompts=replace(tiny.RECIPE.prompts, correction=0.0),
+        losses=replace(tiny.RECIPE.losses, focal=0.0, cross_entropy=3.0),
+    )
+    net = tiny.net()
+    watched = choose_watched(recipe, [tiny.ball()], tiny.SIZE)
+
+    def dice() -> float:
+        """Of masks from a box, on windows that the training does not draw."""
+        net.eval()
+        found = [(follow(net, one.images, one.truth)[0], one.truth[0, 0] > 0) for one in watched]
+        return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in found]))
+
+    assert dice() < 0.6
+    train(recipe, [tiny.ball()], tmp_path, net=net)
+    assert dice() > 0.9
+    with Image.open(tmp_path / "pictures" / "00000060.png") as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(2**20)}
+    assert {(72, 202, 255), (255, 176, 0)} <= colours

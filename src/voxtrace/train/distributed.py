@@ -69,7 +69,8 @@ class World:
         dist.all_reduce(joint)
         counts, flat = joint[: len(weights)].tolist(), joint[len(weights) :]
         for weight, count, piece in zip(weights, counts, flat.split([w.numel() for w in weights]), strict=True):
-            weight.grad = piece.view_as(weight).to(weight.dtype, copy=True) if count else None
+            # In the weight's own memory order: the fused optimiser reads both as they lie.
+            weight.grad = torch.empty_like(weight).copy_(piece.view(weight.shape)) if count else None
 
     @torch.no_grad()
     def share(self, tensors: Sequence[Tensor]) -> None:

@@ -56,7 +56,7 @@ class Journal:
     def write(self, told: Step) -> None:
         """Add a row; it is on the disk at once, to be watched. Raises OutputError."""
         parts = told.parts
-        loss = "" if told.loss is None else f"{told.loss:.5g}"
+        loss = "" if told.loss is None else f"{told.loss:.7g}"
         numbers = (f"{parts.get(name, float('nan')):.4f}" for name in ("dice", "present"))
         row = (told.step, f"{told.seconds:.1f}", f"{told.progress:.5f}", loss, *numbers, f"{told.rate:.4g}")
         texts = (f"{told.norm:.4g}", told.length, told.way, " ".join(told.sets), " ".join(told.left_out))

@@ -1,0 +1,91 @@
+"""Who learns how fast, and that recomputing a trunk changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import tiny_training as tiny  # noqa: E402
+from voxtrace.errors import TrainingError  # noqa: E402
+from voxtrace.model.config import CONFIGS  # noqa: E402
+from voxtrace.model.sam2 import Sam2  # noqa: E402
+from voxtrace.train.beginning import checkpointed  # noqa: E402
+from voxtrace.train.failing import explained  # noqa: E402
+from voxtrace.train.optim import adamw, set_rate, share_of  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+# The published recipe of MedSAM2: 5e-5, trunk and neck 3e-5, layer decay 0.9, on a trunk of 12 blocks.
+PUBLISHED = replace(tiny.RECIPE, rate=5e-5, encoder_rate=3e-5, layer_decay=0.9, weight_decay=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("sam_mask_decoder.iou_token.weight", 5e-5),
+        ("memory_attention.norm.weight", 5e-5),
+        ("image_encoder.neck.convs.0.conv.weight", 3e-5),
+        ("image_encoder.trunk.pos_embed", 3e-5),
+        ("image_encoder.trunk.blocks.11.attn.qkv.weight", 3e-5 * 0.9),
+        ("image_encoder.trunk.blocks.0.attn.qkv.weight", 3e-5 * 0.9**12),
+        ("image_encoder.trunk.patch_embed.proj.weight", 3e-5 * 0.9**13),
+    ],
+)
+def test_layer_decay_is_sam_2s(name, rate):
+    assert 5e-5 * share_of(name, 12, PUBLISHED) == pytest.approx(rate)
+
+
+def test_every_weight_is_in_one_group_with_its_rate_and_only_matrices_decay():
+    net = tiny.net()
+    optimiser = adamw(net, PUBLISHED)
+    set_rate(optimiser, 1e-3)
+    found = {id(weight): group for group in optimiser.param_groups for weight in group["params"]}
+    assert len(found) == sum(len(group["params"]) for group in optimiser.param_groups) == len(list(net.parameters()))
+    named = {name: found[id(weight)] for name, weight in net.named_parameters()}
+    assert named["image_encoder.trunk.blocks.1.attn.qkv.weight"]["lr"] == pytest.approx(1e-3 * 0.6 * 0.9**3)
+    assert named["image_encoder.trunk.blocks.1.attn.qkv.weight"]["weight_decay"] == pytest.approx(0.1)
+    assert named["image_encoder.trunk.blocks.1.attn.qkv.bias"]["weight_decay"] == 0
+    assert named["image_encoder.trunk.blocks.1.norm1.weight"]["weight_decay"] == 0
+
+
+class Counter:
+    """Writes the size of each tensor that is kept for the way back into a list, with the number of the run."""
+
+    def __init__(self, kept):
+        self.kept, self.run = kept, len({run for run, _ in kept})
+
+    def __call__(self, tensor):
+        self.kept.append((self.run, tensor.numel()))
+        return tensor
+
+
+@pytest.mark.parametrize("config", [tiny.CONFIG, CONFIGS["voxtrace-small"].at(64)], ids=["hiera", "resnet"])
+def test_a_trunk_that_is_computed_twice_has_the_same_gradients(config):
+    torch.manual_seed(1)
+    net, images = Sam2(config).train(), torch.randn(2, 3, 64, 64)
+    gradients, kept = [], []
+    for twice in (False, True):
+        with checkpointed(net, twice), torch.autograd.graph.saved_tensors_hooks(Counter(kept), lambda tensor: tensor):
+            sum(one.square().mean() for one in net.image_encoder(images)).backward()
+        gradients.append([w.grad.clone() for w in net.image_encoder.trunk.parameters() if w.grad is not None])
+        net.zero_grad()
+    once, twice = (sum(size for run, size in kept if run == number) for number in (0, 1))
+    assert twice < once / 2
+    assert len(gradients[0]) > 10
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert not any("forward" in vars(module) for module in net.modules())
+
+
+def test_too_little_memory_ends_with_what_to_change():
+    recipe = replace(tiny.RECIPE, frames=16, lengths={8: 1.0}, parts=1)
+    named = r"16 frames of 512 x 512 .* checkpointing = true, parts = 2, frames = 8"
+    with pytest.raises(TrainingError, match=named), explained(recipe, 512):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_other_faults_keep_their_own_words():
+    with pytest.raises(RuntimeError, match="size of tensor"), explained(tiny.RECIPE, 64):
+        torch.zeros(2) + torch.zeros(3)

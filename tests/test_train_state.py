@@ -1,0 +1,100 @@
+"""A training's state: a killed run goes on to the bit, and another training's state is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import tiny_training as tiny  # noqa: E402
+from voxtrace.errors import OutputError, TrainingError  # noqa: E402
+from voxtrace.train.journal import read_log  # noqa: E402
+from voxtrace.train.loop import train  # noqa: E402
+from voxtrace.train.optim import Average, adamw  # noqa: E402
+from voxtrace.train.state import State  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+SCRIPT = Path(tiny.__file__)
+STEPS = 14
+
+
+def begin(out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(out), str(STEPS)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+
+
+def tensors(content, name=""):
+    """Every tensor of a state, with its place."""
+    if isinstance(content, torch.Tensor):
+        yield name, content
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from tensors(value, f"{name}/{key}")
+
+
+@pytest.mark.real
+def test_a_run_killed_in_the_middle_ends_as_one_that_was_not(tmp_path):
+    whole = begin(tmp_path / "whole")
+    killed = begin(tmp_path / "killed")
+    state, deadline = tmp_path / "killed" / "state.pt", time.monotonic() + 120
+    while not (state.exists() and len(read_log(tmp_path / "killed" / "log.csv")) >= 5):
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    stopped_at = torch.load(state, weights_only=True)["step"]
+    assert 0 < stopped_at < STEPS
+    assert begin(tmp_path / "killed").wait() == whole.wait() == 0
+    first, second = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "killed"))
+    expected, found = dict(tensors(first)), dict(tensors(second))
+    assert expected.keys() == found.keys()
+    assert len(expected) > 500
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    assert second["step"] == STEPS
+    losses = [[row["loss"] for row in read_log(tmp_path / name / "log.csv")] for name in ("whole", "killed")]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == STEPS
+
+
+def test_a_state_of_another_recipe_is_refused_and_what_differs_is_named(tmp_path):
+    train(replace(tiny.RECIPE, steps=1), [tiny.ball()], tmp_path, net=tiny.net())
+    changed = replace(tiny.RECIPE, rate=3e-4, losses=replace(tiny.RECIPE.losses, focal=5.0))
+    with pytest.raises(TrainingError, match=r"rate was 0\.001 and is 0\.0003; losses\.focal was 20\.0 and is 5\.0"):
+        train(changed, [tiny.ball()], tmp_path, net=tiny.net())
+
+
+def test_a_state_of_a_net_of_which_other_weights_were_taught_is_refused(tmp_path):
+    train(replace(tiny.RECIPE, steps=1), [tiny.ball()], tmp_path, net=tiny.net())
+    net = tiny.net()
+    net.image_encoder.requires_grad_(False)
+    with pytest.raises(TrainingError, match=r"what is taught was \d+ of \d+ tensors .* and is "):
+        train(tiny.RECIPE, [tiny.ball()], tmp_path, net=net)
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(TrainingError, match=r"state\.pt cannot be read .*delete state\.pt to begin anew"):
+        train(tiny.RECIPE, [tiny.ball()], tmp_path, net=tiny.net())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_named_and_the_last_state_stays(tmp_path):
+    net = tiny.net()
+    state = State(net, adamw(net, tiny.RECIPE), Average(net, 0.9))
+    state.save(tmp_path / "state.pt")
+    before = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.part").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="No space left on device; free some room"):
+        state.save(tmp_path / "state.pt")
+    assert (tmp_path / "state.pt").read_bytes() == before
