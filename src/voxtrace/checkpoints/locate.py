@@ -95,7 +95,8 @@ def _by_file(path: Path, image_size: int | None) -> Located:
 def _self_described(path: Path, own: str, image_size: int | None) -> Located:
     try:
         fields = json.loads(own)
-        config, size = str(fields["name"]), int(fields["image_size"])
+        sized = fields if "image_size" in fields else fields["encoder"]  # of SAM 1's nets the encoder knows the size
+        config, size = str(fields["name"]), int(sized["image_size"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: its own config cannot be read ({error}); it was not written by save()"

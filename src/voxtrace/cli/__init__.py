@@ -22,6 +22,7 @@ from voxtrace.cli.batch import Batch
 from voxtrace.cli.bench import Bench
 from voxtrace.cli.challenge import Challenge
 from voxtrace.cli.data import Data
+from voxtrace.cli.distil import Distil
 from voxtrace.cli.doctor import Doctor
 from voxtrace.cli.evaluate import Evaluate
 from voxtrace.cli.info import Info
@@ -46,6 +47,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Challenge, tyro.conf.subcommand("challenge")]
+    | Annotated[Distil, tyro.conf.subcommand("distil")]
     | Annotated[MakeReport, tyro.conf.subcommand("report")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
