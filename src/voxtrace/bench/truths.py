@@ -7,13 +7,13 @@ that shows it, and only the labelled frames after that are scored; a picture has
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from voxtrace.datasets.opening import open_labels
 from voxtrace.errors import InputError
-from voxtrace.io import read, read_mask
-from voxtrace.io.reading import Scan, stems
+from voxtrace.io import read
+from voxtrace.io.reading import Scan
 from voxtrace.manifest import Case
 from voxtrace.volume import Picture, Video, Volume
 
@@ -60,18 +60,10 @@ def _labels(case: Case, scan: Scan) -> tuple[np.ndarray, tuple[int, ...]]:
     expected = {"image": Picture, "volume": Volume, "video": Video}[case.kind]
     if not isinstance(scan, expected):
         raise InputError(f"{case.image_path} is a {type(scan).__name__.lower()}; the case {case.id} is a {case.kind}")
-    labels = read_mask(case.mask_path, like=scan)
-    if isinstance(scan, Video):
-        frames = _labelled_frames(case.mask_path, scan)
-        return labels[list(frames)], frames
-    labels = labels[None] if labels.ndim == 2 else labels
-    return labels, tuple(range(len(labels)))
-
-
-def _labelled_frames(folder: Path, video: Video) -> tuple[int, ...]:
-    """A video's masks may cover only some frames; on the others nothing is known."""
-    named = {path.stem for path in folder.iterdir()}
-    return tuple(index for index, stem in enumerate(stems(video)) if stem in named)
+    labels = open_labels(case, scan)
+    if len(labels.known) == len(labels.array):
+        return labels.array, labels.known
+    return labels.array[list(labels.known)], labels.known
 
 
 def _target(labels: np.ndarray, frames: tuple[int, ...], label: int, scan: Scan) -> Target | None:
@@ -84,5 +76,6 @@ def _target(labels: np.ndarray, frames: tuple[int, ...], label: int, scan: Scan)
             return None
         return Target(label, len(scan.frames), frames[first], mask[first], frames[first + 1 :], mask[first + 1 :])
     middle = int(present[len(present) // 2])
-    z_range = (int(present[0]), int(present[-1]) + 1) if isinstance(scan, Volume) else None
-    return Target(label, len(frames), middle, mask[middle], frames, mask, z_range)
+    volume = isinstance(scan, Volume)
+    z_range = (frames[present[0]], frames[present[-1]] + 1) if volume else None
+    return Target(label, scan.shape[0] if volume else 1, frames[middle], mask[middle], frames, mask, z_range)
