@@ -1,7 +1,8 @@
 """The command line. A command is a dataclass: its fields are the options, their docstrings the help, run() the work.
 
 Exit codes: 0 done; 1 a fault in voxtrace (with a traceback); 2 a mistake in what was asked, told in a line or two;
-3 some cases of a batch failed; 130 interrupted. Results go to stdout, everything else to stderr.
+3 some cases of a batch failed; 4 a fine-tuned net is not better than its base; 130 interrupted. Results go to stdout,
+everything else to stderr.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from voxtrace.cli.data import Data
 from voxtrace.cli.distil import Distil
 from voxtrace.cli.doctor import Doctor
 from voxtrace.cli.evaluate import Evaluate
+from voxtrace.cli.finetune import Finetune
 from voxtrace.cli.info import Info
 from voxtrace.cli.oneprompt import OnePrompt
 from voxtrace.cli.reporting import MakeReport
@@ -43,6 +45,7 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
     | Annotated[Batch, tyro.conf.subcommand("batch")]
+    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

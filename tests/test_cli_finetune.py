@@ -1,0 +1,123 @@
+"""`voxtrace finetune` from cases on disk to a file that the other commands take."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from voxtrace.checkpoints import check, load, save  # noqa: E402
+from voxtrace.cli import main  # noqa: E402
+from voxtrace.model.config import CONFIGS, ResNetConfig  # noqa: E402
+from voxtrace.model.sam2 import Sam2  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.real]
+
+FAST = ("--workers", "0", "--minutes", "3", "--frames", "2", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory) -> Path:
+    """A small net of random weights."""
+    torch.manual_seed(0)
+    config = replace(CONFIGS["voxtrace-small"].at(64), trunk=ResNetConfig(depths=(1, 1, 1, 1)), mirrored=False)
+    path = tmp_path_factory.mktemp("net") / "tiny.safetensors"
+    save(path, Sam2(config), config, {"licence": "MIT"})
+    return path
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Volumes of two patients to learn from and two held out: a bright ball on dark noise."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    z, y, x = np.mgrid[:6, :26, :30]
+    for number in range(4):
+        ball = (2 * (z - 3)) ** 2 + (y - 12 - number) ** 2 + (x - 15) ** 2 < 49
+        grey = np.random.default_rng(number).normal(100, 5, ball.shape) + 80 * ball
+        for name, array in (("", grey.astype(np.int16)), ("_mask", ball.astype(np.uint8))):
+            nibabel.save(nibabel.Nifti1Image(array.T, np.eye(4)), folder / f"{number}{name}.nii.gz")
+        row = {"id": f"balls/{number}", "set": "balls", "kind": "volume", "modality": "mri", "patient": str(number)}
+        row |= {"image": f"{number}.nii.gz", "mask": f"{number}_mask.nii.gz", "label_type": "semantic"}
+        rows.append(json.dumps(row | {"split": "train" if number < 2 else "val"}))
+    (folder / "manifest.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_the_result_is_a_file_that_segments_and_says_what_it_is(net, data, tmp_path, capsys):
+    out = tmp_path / "mine.safetensors"
+    words = ("finetune", "--data", data, "--model", net, "--lora", "--steps", "20", "--out", out, *FAST)
+    assert run(*words, "--json") == 4  # two patients held out can show nothing
+    told = json.loads(capsys.readouterr().out)
+    assert told["steps"] == 20
+    assert told["gate"]["word"] == "not shown to be better"
+    assert check(out).loads is True
+    assert check(out).lacks == ()
+    assert load(out).config == load(net).config
+    assert not torch.equal(load(out).refiner.stem[0].weight, load(net).refiner.stem[0].weight)
+    card = out.with_suffix(".md").read_text()
+    assert "With fewer than 5 patients held out nothing can be shown" in card
+    assert "made from | tiny" in card
+    mask = tmp_path / "mask.nii.gz"
+    words = ("segment", data / "2.nii.gz", "--model", out, "--box", "3:7,8,21,22", "--out", mask, "--quiet")
+    assert run(*words) == 0
+    assert nibabel.load(mask).shape == (30, 26, 6)
+
+
+def test_a_finished_run_is_not_trained_again_and_another_is_refused(net, data, tmp_path, capsys):
+    words = ("finetune", "--data", data, "--model", net, "--out", tmp_path / "out", *FAST)
+    assert run(*words, "--decoder-only", "--steps", "2") == 4
+    lines = (tmp_path / "out" / "training" / "log.csv").read_text()
+    assert run(*words, "--decoder-only", "--steps", "2") == 4
+    assert (tmp_path / "out" / "training" / "log.csv").read_text() == lines
+    frozen = json.loads((tmp_path / "out" / "validation.json").read_text())
+    assert list(frozen["cases"]) == ["balls/2", "balls/3"]
+    capsys.readouterr()
+    assert run(*words, "--full", "--steps", "2") == 2
+    assert "was begun with another way;" in capsys.readouterr().err
+
+
+def test_decoder_only_leaves_the_trunk_as_it_was(net, data, tmp_path):
+    words = ("finetune", "--data", data, "--model", net, "--decoder-only", "--steps", "2", *FAST)
+    run(*words, "--out", tmp_path / "d.safetensors")
+    before, after = load(net).state_dict(), load(tmp_path / "d.safetensors").state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"refiner"} <= changed <= {"sam_mask_decoder", "refiner", "hint_scale", "decoder_scale"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--lora", "--full"), "exclude one another"),
+        (("--minutes", "0"), "--minutes 0 trains nothing"),
+        (("--cases", "0"), "leaves nothing to learn from"),
+        (("--sets", "cubes"), "cubes"),
+        (("--lora", "--rank", "0"), "rank 0 hold nothing"),
+        (("--model", "medsam3"), "no model is called"),
+        (("--against", "cubes"), "cubes"),
+        (("--sets", "balls", "--against", "balls"), "must be another one"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(net, data, tmp_path, capsys, words, message):
+    words = ("finetune", "--data", data, "--out", tmp_path / "out", "--model", net, *words)
+    assert run(*words) == 2
+    found = capsys.readouterr().err
+    assert message in found
+    assert "Traceback" not in found
+
+
+def test_a_net_of_single_images_is_refused(data, tmp_path, capsys):
+    from voxtrace.checkpoints.nets import build, net_config
+
+    torch.save(build(net_config("litemedsam")).state_dict(), tmp_path / "lite.pt")
+    assert run("finetune", "--data", data, "--model", tmp_path / "lite.pt", "--out", tmp_path / "o") == 2
+    assert "is a SAM 1 net" in capsys.readouterr().err
