@@ -32,6 +32,7 @@ from voxtrace.cli.oneprompt import OnePrompt
 from voxtrace.cli.reporting import MakeReport
 from voxtrace.cli.segment import Segment
 from voxtrace.cli.track import Track
+from voxtrace.cli.train import Train
 from voxtrace.cli.weights import Weights
 from voxtrace.errors import VoxtraceError
 
@@ -46,6 +47,7 @@ Command = (
     | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
     | Annotated[Batch, tyro.conf.subcommand("batch")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -14,6 +14,7 @@ from voxtrace.train.recipe import Recipe
 
 # What may change when a run goes on: how long it takes, where it is made, what is watched.
 FREE = {"name", "steps", "minutes", "workers", "start", "pictures", "checkpointing", "ships"}
+WHOLE = {"lengths", "set_weights"}  # tables whose keys are data
 
 
 def identity(recipe: Recipe, net: Sam2) -> dict[str, str]:
@@ -33,5 +34,5 @@ def _flat(table: dict[Any, Any], before: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in table.items():
         name = f"{before}{key}"
-        found += _flat(value, f"{name}.") if isinstance(value, dict) and value else [(name, value)]
+        found += _flat(value, f"{name}.") if isinstance(value, dict) and key not in WHOLE else [(name, value)]
     return found

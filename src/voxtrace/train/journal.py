@@ -91,7 +91,10 @@ def write_run(
     left_out: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write run.json: recipe, data, machine and how far it is. facts: what the caller knows of the data."""
+    """Write run.json: recipe, data, machine and how far it is.
+
+    facts: what the caller knows of the data; its `left_out` joins the other.
+    """
     content = {
         "recipe": asdict(recipe),
         "finished": finished,
@@ -99,9 +102,9 @@ def write_run(
         "seconds": round(seconds, 1),
         "processes": world.size,
         "cases": dict(sorted(Counter(case.set for case in cases).items())),
-        "left_out": dict(left_out),
         "machine": machine(world),
         **facts,
+        "left_out": {**facts.get("left_out", {}), **left_out},
     }
     part = folder / f"{RUN}.part"
     part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -92,12 +92,10 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _check_same(before: Mapping[str, str], now: Mapping[str, str], path: Path) -> None:
-    """States from before identities were kept have none, and are taken as they are."""
-    changed = [name for name in now if before and before.get(name) != now[name]]
+    """What only one of both knows came into the program, or left it, in between: an older state is still good."""
+    changed = [name for name in now if before.get(name, now[name]) != now[name]]
     if changed:
-        told = "; ".join(
-            f"{name} was {_short(before.get(name, 'not set'))} and is {_short(now[name])}" for name in changed
-        )
+        told = "; ".join(f"{name} was {_short(before[name])} and is {_short(now[name])}" for name in changed)
         raise TrainingError(f"{path} is the state of another training: {told}. {_ways(path).capitalize()}")
 
 

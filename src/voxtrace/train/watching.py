@@ -111,7 +111,7 @@ def _row(one: Watched, masks: np.ndarray) -> Image.Image:
     """(T, S, S) bool -> up to FRAMES tiles side by side, with their Dice."""
     truth = one.truth[0].numpy() > 0
     shown = sorted({round(place) for place in np.linspace(0, len(truth) - 1, FRAMES)})
-    row = Image.new("RGB", (FRAMES * (TILE + GAP), TILE), (14, 16, 20))
+    row = Image.new("RGB", (len(shown) * (TILE + GAP), TILE), (14, 16, 20))
     for column, time in enumerate(shown):
         tile = _tile(one.images[0, time], truth[time], masks[time])
         both = 2 * (truth[time] & masks[time]).sum()
