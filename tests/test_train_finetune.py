@@ -11,7 +11,14 @@ torch = pytest.importorskip("torch")
 from voxtrace.checkpoints.nets import net_config  # noqa: E402
 from voxtrace.errors import CaseMissingError, InputError, TrainingError  # noqa: E402
 from voxtrace.manifest import Case, read_manifest  # noqa: E402
-from voxtrace.model.config import CONFIGS, ResNetConfig  # noqa: E402
+from voxtrace.model.config import (  # noqa: E402
+    CONFIGS,
+    HieraConfig,
+    RepVitConfig,
+    ResNetConfig,
+    Sam2Config,
+    VitDetConfig,
+)
 from voxtrace.model.sam2 import Sam2  # noqa: E402
 from voxtrace.train.cases import LoadedCase, find_objects  # noqa: E402
 from voxtrace.train.finetune import finetune, of_memory, out_of_memory  # noqa: E402
@@ -71,6 +78,34 @@ def test_a_persons_numbers_go_before_the_defaults():
     recipe = recipe_for(SMALL, "lora", 7, rate=0.5, frames=3, steps=11, seed=4)
     assert (recipe.rate, recipe.frames, recipe.steps, recipe.seed, recipe.minutes) == (0.5, 3, 11, 4, 7)
     assert recipe_for(SMALL, "lora", 7).rate > recipe_for(SMALL, "full", 7).rate
+
+
+FAMILIES = {
+    "sam2": Sam2Config("sam2.1_hiera_tiny", HieraConfig(16, 1, (1, 1, 1, 1), (2,)), 64),
+    "sam2.0": Sam2Config("sam2_hiera_tiny", HieraConfig(16, 1, (1, 1, 1, 1), (2,)), 64, version_2_1=False),
+    "efficienttam": replace(CONFIGS["efficienttam_ti"].at(64), trunk=VitDetConfig(24, 3, 2, (1,), window=5)),
+    "edgetam": replace(CONFIGS["edgetam"].at(256), trunk=RepVitConfig(depths=(1, 1, 1, 1))),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_net_of_the_family_is_taught_with_adapters_and_comes_out_with_its_own_names(family, tmp_path):
+    torch.manual_seed(0)
+    net = Sam2(replace(FAMILIES[family], memory_layers=1))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    recipe = recipe_for(net.config, "lora", 5, frames=2, steps=2, workers=0)
+    recipe = replace(recipe, lengths={2: 1.0}, checkpointing=True, pictures=0.0)
+    done = finetune(net, "lora", recipe, [ball()], tmp_path)
+    after = done.net.state_dict()
+    assert sorted(after) == sorted(before)
+    assert done.steps == 2
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"image_encoder", "sam_mask_decoder", "memory_attention"} <= changed
+    assert all(value.isfinite().all() for value in after.values())
+
+
+def test_pictures_alone_are_not_followed():
+    assert recipe_for(SMALL, "full", 30, pictures=True).lengths == {1: 1.0}
 
 
 def test_what_torch_says_when_memory_runs_out_is_known():

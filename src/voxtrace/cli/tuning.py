@@ -83,6 +83,7 @@ def tune(asked: Finetune, advance: Advance, note: Note, command: Sequence[str]) 
         steps=asked.steps,
         seed=asked.seed,
         workers=asked.workers,
+        pictures=all(case.kind == "image" for case in taught),
     )
     story = Story(
         file.stem,

@@ -82,9 +82,10 @@ def recipe_for(
     steps: int | None = None,
     seed: int = 0,
     workers: int = 1,
+    pictures: bool = False,
 ) -> Recipe:
     """The recipe for a net. Its windows are those it is used with: around the object where it has a zoom, else whole
-    frames. None takes the default."""
+    frames. None takes the default. pictures: there are no other cases, so that nothing is ever followed."""
     recipe = SMALL if config.hinted else SAM2
     rates = SMALL_RATES if config.hinted else SAM2_RATES
     frames = frames or recipe.frames
@@ -103,7 +104,7 @@ def recipe_for(
         minutes=minutes,
         rate=rate,
         frames=frames,
-        lengths=_within(recipe.lengths, frames),
+        lengths={1: 1.0} if pictures else _within(recipe.lengths, frames),
         seed=seed,
         workers=workers,
         checkpointing=config.image_size > LARGE,
