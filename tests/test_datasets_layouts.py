@@ -123,6 +123,21 @@ def test_bids_labels_in_another_space_are_left_out_by_name(tmp_path):
     assert any("space-MNI152" in note for note in found.notes)
 
 
+def test_bids_labels_named_after_their_scan_belong_to_it(tmp_path):
+    folder = tmp_path / "b"
+    for seed, suffix in enumerate(("T1w", "T2w")):
+        write_pair(folder / "sub-1" / "anat" / f"sub-1_{suffix}.nii.gz", tmp_path / "x.nii.gz", seed=seed)
+    mask = folder / "derivatives" / "labels" / "sub-1" / "anat" / "sub-1_T2w_label-SC_seg.nii.gz"
+    write_pair(tmp_path / "y.nii.gz", mask)
+    (case,) = find_cases(folder).cases
+    assert (case.image, case.mask) == ("sub-1/anat/sub-1_T2w.nii.gz", mask.relative_to(folder).as_posix())
+
+
+def test_patient_expression_goes_before_what_the_layout_says(tmp_path):
+    found = find_cases(write_bids(tmp_path / "b", ["A1", "A2", "B1"]), Asked(patient="sub-([AB])"))
+    assert [case.patient for case in found.cases] == ["A", "A", "B"]
+
+
 def test_bids_names_of_labels_and_people_come_from_tables(tmp_path):
     folder = write_bids(tmp_path / "b", ["01", "02"])
     (folder / "derivatives" / "manual" / "dseg.tsv").write_text("index\tname\n0\tbackground\n1\tlesion\n2\tblock\n")
@@ -183,6 +198,74 @@ def test_folders_of_frames_are_videos(tmp_path):
     assert np.array_equal(read.array[2], picture()[1])
 
 
+def test_a_folder_of_frames_and_masks_for_each_film_is_a_video(tmp_path):
+    for film in ("p1_slice1", "p1_slice2", "p2_slice1"):
+        for number in range(3):
+            save(tmp_path / film / "frames" / f"{number}.png", picture(number)[0])
+        save(tmp_path / film / "masks" / "1.png", picture()[1])
+    found = find_cases(tmp_path, Asked(val=0.5))
+    assert [(case.kind, case.image) for case in found.cases[:1]] == [("video", "p1_slice1/frames")]
+    assert [case.patient for case in found.cases] == ["p1", "p1", "p2"]
+    assert opened(found.cases[0]).known == (1,)
+
+
+def test_a_folder_of_images_and_masks_for_each_patient_keeps_patients_apart(tmp_path):
+    for patient in ("x", "y"):
+        write_pictures(tmp_path / patient, ["1", "2"])
+    found = find_cases(tmp_path, Asked(val=0.5))
+    assert names(found) == ["x/1", "x/2", "y/1", "y/2"]
+    assert [case.patient for case in found.cases] == ["x", "x", "y", "y"]
+    assert {len({c.split for c in found.cases if c.patient == patient}) for patient in "xy"} == {1}
+    assert any("each folder is taken for one patient" in note for note in found.notes)
+
+
+def test_a_folder_a_case_with_plainly_named_files(tmp_path):
+    for case in ("anna", "bert"):
+        write_pair(tmp_path / case / "ct.nii.gz", tmp_path / case / "label.nii.gz")
+    found = find_cases(tmp_path)
+    assert [(case.patient, case.image, case.modality) for case in found.cases] == [
+        ("anna", "anna/ct.nii.gz", "ct"),
+        ("bert", "bert/ct.nii.gz", "ct"),
+    ]
+
+
+@pytest.mark.parametrize("joint", ["_", "-"])
+def test_several_images_beside_a_mask_are_channels_and_one_is_chosen(tmp_path, joint):
+    for case in ("BraTS1", "BraTS2"):
+        for number, channel in enumerate(("t1n", "t2f")):
+            mask = tmp_path / case / f"{case}{joint}seg.nii.gz"
+            write_pair(tmp_path / case / f"{case}{joint}{channel}.nii.gz", mask, seed=number)
+    with pytest.raises(InputError, match=r"several images a case: t1n, t2f.*--channel t1n"):
+        find_cases(tmp_path)
+    found = find_cases(tmp_path, Asked(channel="t2f"))
+    assert [(case.image, case.modality) for case in found.cases] == [
+        (f"{case}/{case}{joint}t2f.nii.gz", "mri") for case in ("BraTS1", "BraTS2")
+    ]
+
+
+def test_video_files_are_matched_to_folders_of_masks(tmp_path):
+    import av
+
+    (tmp_path / "images").mkdir()
+    with av.open(str(tmp_path / "images" / "film.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+        for number in range(3):
+            grey = picture(number, (40, 48))[0]
+            packets = stream.encode(av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, 2), format="rgb24"))
+            container.mux(packets)
+        container.mux(stream.encode())
+    save(tmp_path / "masks" / "film" / "00002.png", picture(0, (40, 48))[1])
+    (case,) = find_cases(tmp_path).cases
+    assert (case.kind, case.image, opened(case).known) == ("video", "images/film.mp4", (2,))
+
+
+def test_modality_is_a_whole_word_and_a_patient_is_no_pet(tmp_path):
+    found = find_cases(write_pictures(tmp_path / "sections", ["pt_01_t1", "oct-2"]))
+    assert [case.modality for case in found.cases] == ["oct", "unknown"]
+    assert any("--modality" in note for note in found.notes)
+
+
 def test_black_and_white_masks_are_label_1(tmp_path):
     folder = write_pictures(tmp_path / "d", ["p", "q"])
     for name in ("p", "q"):
@@ -234,8 +317,23 @@ def test_challenge_files_tell_kind_modality_and_set(tmp_path):
         "2DBox_Fundus_1": ("Eye", "image", "fundus", "semantic"),
         "2DBox_Microscopy_1": ("Cells", "image", "microscopy", "instance"),
     }
-    assert any("CT_noreference" in note for note in found.notes)
+    assert any("1 files are left out" in note and "CT_noreference" in note for note in found.notes)
     assert all(opened(case).array.any() for case in found.cases)
+
+
+def test_damaged_files_are_left_out_by_name_and_do_not_end_the_search(tmp_path):
+    cube = np.where(labels(SHAPE), 200, 10).astype(np.uint8)
+    write_npz(tmp_path / "n" / "CT_2.npz", imgs=cube, gts=labels(SHAPE))
+    (tmp_path / "n" / "CT_1.npz").write_bytes(b"PK\x03\x04 cut off")
+    found = find_cases(tmp_path / "n")
+    assert names(found) == ["CT_2"]
+    assert any("CT_1.npz" in note for note in found.notes)
+    folder = write_pictures(tmp_path / "p", ["a", "b"])
+    save(folder / "images" / "c.tif", picture()[0]).write_bytes(b"II*\0 cut off")
+    save(folder / "masks" / "c.png", picture()[1])
+    found = find_cases(folder)
+    assert names(found) == ["a", "b"]
+    assert any(note.startswith("c is left out") for note in found.notes)
 
 
 def test_manifest_comes_before_what_lies_beside_it_unless_it_is_passed_over(tmp_path):

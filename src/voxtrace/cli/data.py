@@ -148,7 +148,9 @@ def _summary(cases: Sequence[Case]) -> str:
     counts = _counts(cases)
     splits = ", ".join(f"{number} {name}" for name, number in counts["splits"].items())
     kinds = ", ".join(f"{number} {name}{'s' * (number > 1)}" for name, number in counts["kinds"].items())
-    return f"{len(cases)} case{'s' * (len(cases) > 1)} of {counts['patients']} patients ({splits}; {kinds})"
+    patients = counts["patients"]
+    people = f"{patients} patient{'s' * (patients > 1)}"
+    return f"{len(cases)} case{'s' * (len(cases) > 1)} of {people} ({splits}; {kinds})"
 
 
 def _counts(cases: Sequence[Case]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _suffix(path: Path, fitting: dict[Path, list[Path]], asked: str | None) -> s
 
 
 def _draft(image: Path, mask: Path) -> Draft:
-    modality = modality_of(_suffix_of(image)) or "mri"
+    modality = modality_of(channel=_suffix_of(image)) or "mri"
     return Draft(stem(image), image, mask, patient=f"sub-{_entities(image)['sub']}", modality=modality)
 
 

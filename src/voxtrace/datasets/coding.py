@@ -30,7 +30,9 @@ def of_masks(masks: Sequence[Path]) -> tuple[str | None, list[str]]:
     if not masks:
         return None, []
     looked = [masks[i] for i in np.unique(np.linspace(0, len(masks) - 1, LOOKED_AT).round().astype(int))]
-    pixels = [_stored(mask) for mask in looked]
+    pixels = [array for mask in looked if (array := _readable(mask)) is not None]
+    if not pixels:
+        return None, []
     if any(_coloured(array) for array in pixels):
         return _colours(masks)
     greys = [array if array.ndim == 2 else array[..., 0] for array in pixels]
@@ -80,6 +82,14 @@ def _stored(path: Path) -> np.ndarray:
         raise InputError(f"the mask {path} cannot be read: {error}") from None
 
 
+def _readable(path: Path) -> np.ndarray | None:
+    """The pixels; None of a damaged file, which the checks name later."""
+    try:
+        return _stored(path)
+    except InputError:
+        return None
+
+
 def _coloured(pixels: np.ndarray) -> bool:
     return pixels.ndim == 3 and not (pixels == pixels[..., :1]).all()
 
@@ -101,7 +111,8 @@ def _colours(masks: Sequence[Path]) -> tuple[str, list[str]]:
     for mask in masks:
         if mask.suffix.lower() in (".jpg", ".jpeg"):
             raise InputError(f"the mask {mask} is a coloured JPEG, in which colours run; save masks as PNG")
-        found |= set(np.unique(_packed(_stored(mask))).tolist()) - {0}
+        if (pixels := _readable(mask)) is not None:
+            found |= set(np.unique(_packed(pixels)).tolist()) - {0}
         if len(found) > MOST_COLOURS:
             raise InputError(
                 f"masks like {mask} have more than {MOST_COLOURS} colours: are they classes? Save one number a pixel "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from voxtrace.datasets.found import Asked, Draft
@@ -15,6 +16,7 @@ from voxtrace.volume import Picture, Video
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 PEEKED_ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".npz")  # a picture or a stack: only the content tells
+FILM_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 ENDINGS = VOLUME_ENDINGS + PICTURE_ENDINGS + PEEKED_ENDINGS
 
 # Words in names -> the modality as manifests write it. Words are looked for whole: "ct" is not in "section".
@@ -23,8 +25,6 @@ MODALITIES = {
     "cbct": "ct",
     "mr": "mri",
     "mri": "mri",
-    "t1": "mri",
-    "t2": "mri",
     "t1w": "mri",
     "t2w": "mri",
     "t1c": "mri",
@@ -35,7 +35,6 @@ MODALITIES = {
     "adc": "mri",
     "bold": "mri",
     "pet": "pet",
-    "pt": "pet",
     "us": "ultrasound",
     "ultrasound": "ultrasound",
     "xray": "x-ray",
@@ -47,14 +46,29 @@ MODALITIES = {
     "fundus": "fundus",
     "oct": "oct",
     "microscopy": "microscopy",
+    "fluorescence": "microscopy",
+    "fluo": "microscopy",
+    "em": "electron-microscopy",
+    "sem": "electron-microscopy",
     "histology": "histology",
+    "histo": "histology",
     "pathology": "histology",
     "mammography": "mammography",
     "mamm": "mammography",
 }
+# Where a modality or a channel is named these are meant too; in other names t1 may be a time and pt a patient.
+SAID = MODALITIES | {
+    "t1": "mri",
+    "t2": "mri",
+    "t1n": "mri",
+    "t2f": "mri",
+    "pd": "mri",
+    "pt": "pet",
+    "mamm": "mammography",
+}
 UNKNOWN = "unknown"
 OF_ONE_PATIENT = re.compile(r"[_\-. ](frame|fr|slice|sl|scan|ses|visit|time|tp|ed|es|run|acq|z|t)[-_]?\d*$", re.I)
-PERSON = re.compile(r"(?:^|[^a-z])((?:patient|subject|sub|pat|pid)[-_ ]?\d+)", re.I)
+PERSON = re.compile(r"(?:^|[^a-z])((?:patient|subject|sub|pat|pid)[-_ ]?\d+|sub-[a-z0-9]+)", re.I)
 
 
 def stem(path: Path) -> str:
@@ -74,17 +88,23 @@ def scans_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_scan(path))
 
 
+def films_in(folder: Path) -> list[Path]:
+    """The video files in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in FILM_ENDINGS and path.is_file())
+
+
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder that are not hidden, by name."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def modality_of(*texts: str) -> str | None:
-    """The modality that a word of the texts names; None if none does. The first text that names one decides."""
-    for text in texts:
+def modality_of(*texts: str, channel: str = "") -> str | None:
+    """The modality that a word of the texts names; None if none does. The first text that names one decides, before
+    all the name of a channel, in which T1 can only mean one thing."""
+    for words, text in ((SAID, channel), *((MODALITIES, text) for text in texts)):
         for word in re.split(r"[^a-z0-9\-]+|-(?!ray)", text.lower().replace("x_ray", "x-ray")):
-            if word in MODALITIES:
-                return MODALITIES[word]
+            if word in words:
+                return words[word]
     return None
 
 
@@ -126,21 +146,27 @@ def patients_of(names: Sequence[str], pattern: str | None) -> tuple[list[str], l
 
 def finished(drafts: Iterable[Draft], root: Path, asked: Asked, notes: list[str], **more: object) -> list[Case]:
     """Drafts made cases under `root`; adds to `notes`. `more` are further fields of all cases."""
-    drafts = list(drafts)
-    if not all(draft.patient for draft in drafts) or asked.patient:
+    drafts = [known for draft in drafts if (known := _with_kind(draft, notes))]
+    patients = [draft.patient or "" for draft in drafts]
+    if asked.patient or not all(patients):
         patients, said = patients_of([draft.name for draft in drafts], asked.patient)
         notes += said
-    else:
-        patients = [draft.patient or draft.name for draft in drafts]
-    cases = [
-        _case(draft, patient, root, asked, more)
-        for draft, patient in zip(drafts, (d.patient or p for d, p in zip(drafts, patients, strict=True)), strict=True)
-    ]
+    pairs = zip(drafts, patients, strict=True)
+    cases = [_case(d, p if asked.patient else d.patient or p, root, asked, more) for d, p in pairs]
     if any(case.modality == UNKNOWN for case in cases):
         notes.append(
             "the modality is not in the names: --modality ct, mri, ultrasound, ... says it (CT is shown in HU windows)"
         )
     return cases
+
+
+def _with_kind(draft: Draft, notes: list[str]) -> Draft | None:
+    """The draft with its kind; None, and a note, where the file that would tell it cannot be read."""
+    try:
+        return draft if draft.kind else replace(draft, kind=kind_of(draft.image))
+    except InputError as error:
+        notes.append(f"{draft.name} is left out: {error}")
+        return None
 
 
 def _case(draft: Draft, patient: str, root: Path, asked: Asked, more: dict[str, object]) -> Case:
@@ -149,8 +175,8 @@ def _case(draft: Draft, patient: str, root: Path, asked: Asked, more: dict[str, 
     return Case(
         id=f"{own}/{draft.name}",
         set=own,
-        kind=draft.kind or kind_of(draft.image),
-        modality=MODALITIES.get(modality or "", modality) or UNKNOWN,
+        kind=draft.kind or "volume",
+        modality=SAID.get(modality or "", modality) or UNKNOWN,
         image=draft.image.relative_to(root).as_posix(),
         mask=draft.mask.relative_to(root).as_posix(),
         label_type=asked.label_type or draft.label_type or "semantic",

@@ -110,7 +110,7 @@ def _part(path: Path, part: str, asked: Asked, channels: dict[int, str], notes: 
     without = [case for case in masks if number not in by_case[case]]
     if without:
         raise CaseMissingError(f"channel {number} of {without[0]} is not in {images} ({len(without)} such cases)")
-    modality = modality_of(name, path.name)
+    modality = modality_of(path.name, channel=name)
     split = "test" if part == "Ts" else None
     return [Draft(case, by_case[case][number], masks[case], split, modality=modality) for case in sorted(masks)]
 

@@ -29,7 +29,9 @@ def split_by_patient(cases: Sequence[Case], val: float, seed: int) -> tuple[list
         for case in cases
     ]
     notes = [
-        f"{name}: {len(found) - len(held[name])} patients in train, {len(held[name])} in val (seed {seed})"
+        f"{name}: of {len(found)} patients {len(held[name])} in val (seed {seed})"
+        if len(found) > 1
+        else f"{name} has one patient only: nothing of it is kept for val"
         for name, found in sorted(patients.items())
     ]
     return divided, notes
