@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
@@ -49,6 +50,25 @@ def data(tmp_path) -> Path:
     return folder
 
 
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """Pictures of bright discs: three to learn from and six held out; and of dark ones, in a set of their own."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rows = []
+    y, x = np.mgrid[:48, :56]
+    for name, number, split in [("discs", n, "train" if n < 3 else "val") for n in range(9)] + [("dark", 9, "val")]:
+        disc = (y - 20 - number) ** 2 + (x - 26) ** 2 < 100
+        grey = np.random.default_rng(number).normal(90, 6, disc.shape) + (80 if name == "discs" else -60) * disc
+        Image.fromarray(grey.astype(np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(disc.astype(np.uint8)).save(folder / f"{number}_mask.png")
+        row = {"id": f"{name}/{number}", "set": name, "kind": "image", "modality": "photo", "patient": str(number)}
+        row |= {"image": f"{number}.png", "mask": f"{number}_mask.png", "label_type": "semantic", "split": split}
+        rows.append(json.dumps(row))
+    (folder / "manifest.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
+
+
 def run(*words: object) -> int:
     return main([str(word) for word in words])
 
@@ -71,6 +91,23 @@ def test_the_result_is_a_file_that_segments_and_says_what_it_is(net, data, tmp_p
     words = ("segment", data / "2.nii.gz", "--model", out, "--box", "3:7,8,21,22", "--out", mask, "--quiet")
     assert run(*words) == 0
     assert nibabel.load(mask).shape == (30, 26, 6)
+
+
+def test_a_result_that_is_better_ends_with_0_and_other_sets_are_watched(net, pictures, tmp_path, capsys):
+    out = tmp_path / "discs.safetensors"
+    words = ("finetune", "--data", pictures, "--model", net, "--steps", "25", "--against", "dark", "--out", out, *FAST)
+    assert run(*words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["gate"]["word"] == "better"
+    assert told["gate"]["difference"]["low"] > 0
+    assert told["gate"]["difference"]["n"] == 6
+    assert told["against"]["difference"]["n"] == 1
+    card = out.with_suffix(".md").read_text()
+    assert "| against its base | better |" in card
+    assert "| discs | photo | image | 3 | 6 |" in card
+    assert "**On other sets:**" in card
+    figures = json.loads((tmp_path / "discs-run" / "gate.json").read_text())
+    assert figures["gate"]["difference"]["low"] == pytest.approx(told["gate"]["difference"]["low"], abs=1e-6)
 
 
 def test_a_finished_run_is_not_trained_again_and_another_is_refused(net, data, tmp_path, capsys):

@@ -17,7 +17,6 @@ from voxtrace.errors import InputError, MissingDependencyError
 
 NOT_BETTER = 4
 Way = Literal["lora", "decoder", "full"]
-DEFAULT_WAY: Way = "full"
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class Finetune:
     model: Annotated[str, arg(metavar="NAME|FILE")] = engines.DEFAULT_MODEL
     """A name of `voxtrace weights list`, or a weights file of the SAM 2 family."""
     lora: bool = False
-    """Teach low-rank adapters, merged in the end: least memory to train large nets."""
+    """Teach low-rank adapters, merged in the end. The default for nets other than voxtrace-small: least memory."""
     decoder_only: bool = False
     """Teach what draws masks alone (of voxtrace-small, its refiner too): fastest on large nets."""
     full: bool = False
-    """Teach all weights: the default."""
+    """Teach all weights. The default for voxtrace-small."""
     rank: Annotated[int, arg(metavar="N")] = 8
     """Of --lora's adapters."""
     alpha: float | None = None
@@ -71,13 +70,13 @@ class Finetune:
     """Of everything drawn by chance."""
     telling: TellOptions = field(default_factory=TellOptions)
 
-    def way(self) -> Way:
-        """What is taught. Raises InputError for two ways at once."""
+    def way(self) -> Way | None:
+        """What is taught; None leaves it to the net. Raises InputError for two ways at once."""
         flags: dict[Way, bool] = {"lora": self.lora, "decoder": self.decoder_only, "full": self.full}
         asked = [way for way, on in flags.items() if on]
         if len(asked) > 1:
             raise InputError("--lora, --decoder-only and --full exclude one another; give one of them, or none")
-        return asked[0] if asked else DEFAULT_WAY
+        return asked[0] if asked else None
 
     def run(self) -> int:
         """Train, measure, judge, save; returns 0, or 4 if the result is not better."""

@@ -27,7 +27,7 @@ from voxtrace.train.frozen import MANIFEST, Asking, freeze, learnt_from
 from voxtrace.train.gate import Verdict, judge
 from voxtrace.train.lora import LowRank
 from voxtrace.train.tuned_card import Base, Story, card, metadata
-from voxtrace.train.tuning_recipes import recipe_for
+from voxtrace.train.tuning_recipes import default_way, recipe_for
 
 if TYPE_CHECKING:
     from voxtrace.cli.finetune import Finetune
@@ -73,7 +73,7 @@ def tune(asked: Finetune, advance: Advance, note: Note, command: Sequence[str]) 
     held, asking = freeze(folder, own, known, Asking(asked.prompt, asked.seed, asked.objects))
     taught = thinned(learnt_from(own, held), asked.cases)
     base = base_of(located)
-    way, low_rank = asked.way(), LowRank(asked.rank, asked.alpha or 2.0 * asked.rank)
+    way, low_rank = asked.way() or default_way(net.config), LowRank(asked.rank, asked.alpha or 2.0 * asked.rank)
     recipe = recipe_for(
         net.config,
         way,
@@ -117,8 +117,7 @@ def tune(asked: Finetune, advance: Advance, note: Note, command: Sequence[str]) 
     story = replace(story, steps=done.steps, minutes=done.seconds / 60, taught=done.taught)
     checkpoints.save(file, done.net, done.net.config, metadata(story, None))
     note(f"{done.steps} steps; measuring the result")
-    # The measurements belong to these very weights: another training in this folder gets others.
-    mark = sha256_of(folder / "training" / "state.pt")[:8]
+    mark = sha256_of(file)[:8]  # measurements belong to this very file: a longer training gets others
     after = measure(f"tuned-{mark}", str(file), folder / MANIFEST)
     verdict = judge(before, after)
     guard = judge(guard_before, measure(f"against-{mark}", str(file), guarding)) if guarding else None

@@ -72,6 +72,11 @@ SAM2 = Recipe(
 )
 
 
+def default_way(config: Sam2Config) -> Way:
+    """All of a small net; adapters for those whose optimiser alone would need gigabytes."""
+    return "full" if config.hinted else "lora"
+
+
 def recipe_for(
     config: Sam2Config,
     way: Way,
