@@ -11,11 +11,14 @@ torch = pytest.importorskip("torch")
 from voxtrace.errors import InputError  # noqa: E402
 from voxtrace.model.config import CONFIGS  # noqa: E402
 from voxtrace.train.augment import Strength  # noqa: E402
+from voxtrace.train.losses import LossWeights  # noqa: E402
 from voxtrace.train.recipe import read_recipe  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
+# Distillations are read by train/distilling/plan.py.
+FILES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.toml"))
+RECIPES = [path for path in FILES if not path.stem.startswith("distil-")]
 HEAD = 'name = "x"\nmodel = "voxtrace-small"\nimage_size = 96\n'
 
 
@@ -82,3 +85,13 @@ def test_a_recipe_needs_a_known_model(tmp_path, text, named):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(InputError, match=named):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_the_published_recipe_of_medsam2_says_what_was_published():
+    recipe = read_recipe(next(path for path in RECIPES if path.stem == "medsam2"))
+    assert (recipe.model, recipe.image_size, recipe.lengths) == ("sam2.1_hiera_tiny", 512, {8: 1.0})
+    assert (recipe.rate, recipe.encoder_rate, recipe.layer_decay, recipe.weight_decay) == (5e-5, 3e-5, 0.9, 0.1)
+    assert (recipe.clip_norm, recipe.floor, recipe.seed) == (0.1, 0.1, 123)
+    assert recipe.losses == LossWeights()  # focal 20, dice 1, IoU 1, object score 1 are the defaults
+    assert recipe.prompts.rounds == 7
+    assert recipe.frames // 8 == 8  # clips a step

@@ -160,7 +160,7 @@ class _Run:
             state.seconds,
             rate,
             outcome.norm,
-            first.masks.shape[1],
+            first.images.shape[1],
             first.way,
             sets,
             new,

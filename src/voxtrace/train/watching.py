@@ -44,12 +44,19 @@ def choose_watched(recipe: Recipe, cases: Sequence[LoadedCase], image_size: int)
     """A few clips, decided by the recipe's seed."""
     quiet = replace(recipe, workers=0, seed=recipe.seed + OTHER_SEED, frames=1, parts=1)
     try:
-        return [
-            Watched(images[:1], truth[:1], batch.way, batch.metas[0]["set"])
-            for images, truth, batch in islice(clips(quiet, cases, image_size, 0), CLIPS)
-        ]
+        drawn = list(islice(clips(quiet, cases, image_size, 0), CLIPS))
     except InputError:  # no clip can be drawn: the first step says so better
         return []
+    return [
+        _from_where_it_is(images[:1], truth[:1], batch.way, batch.metas[0]["set"]) for images, truth, batch in drawn
+    ]
+
+
+def _from_where_it_is(images: Tensor, truth: Tensor, way: Way, name: str) -> Watched:
+    """The first object of a clip, from the frame on where it is."""
+    truth = truth if truth.ndim == 4 else truth[:, 0]
+    first = int(truth[0].flatten(1).any(1).float().argmax())
+    return Watched(images[:, first:], truth[:, first:], way, name)
 
 
 def draw_sheet(net: Sam2, watched: Sequence[Watched], folder: Path, step: int) -> Path:
