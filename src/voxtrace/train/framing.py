@@ -29,6 +29,8 @@ class Options:
     loose: share of batches as a click alone finds them, which does not tell how large the object is: windows of
     loose_zoom times the object, drawn evenly in the logarithm, loose_jitter of its size off.
     sets: share of batches of several frames that are sets: the object lies elsewhere on each picture.
+    objects: followed in one clip, at most: further ones are drawn from what shows in the first one's window.
+    appears: share of clips of volumes and videos that begin before the object does: it appears on a later frame.
     """
 
     size: int = 256
@@ -48,6 +50,8 @@ class Options:
     loose_zoom: tuple[float, float] = (0.7, 7.0)
     loose_jitter: float = 0.3
     sets: float = 0.0
+    objects: int = 1
+    appears: float = 0.0
     strength: Strength = field(default_factory=Strength)
     set_weights: dict[str, float] = field(default_factory=dict)
 
@@ -77,7 +81,9 @@ def choose_axis(case: LoadedCase, rng: np.random.Generator, options: Options) ->
 def choose_frames(
     case: LoadedCase, target: LabelledObject, axis: int, rng: np.random.Generator, length: int, options: Options
 ) -> list[int] | None:
-    """Frame numbers of a clip that starts where the object is; often it runs past the object's end."""
+    """Frame numbers of a clip that starts where the object is, or a few frames before; often it runs past the object's
+    end. Forward or backward; where the scan is shorter than the clip, the walk turns around at its ends (padding by
+    reflection), and a picture is shown again."""
     areas = target.areas(axis)
     good = target.frames(axis)[0] + np.flatnonzero(areas >= max(6, 0.02 * areas.max()))
     track = _track(case, target, axis)
@@ -100,7 +106,37 @@ def choose_frames(
         last = starts[-1] if step > 0 else starts[0]
         leaving = [s for s in reach if abs(last - s) < abs(step) * (length - 1)]
         place = leaving[int(rng.integers(len(leaving)))] if leaving else place
+    if options.appears and length > 1 and rng.random() < options.appears:
+        place = _before((starts[0] if step > 0 else starts[-1]), step, length, len(track), rng, place)
     return [track[_bounced(place + step * t, len(track))] for t in range(length)]
+
+
+def _before(entrance: int, step: int, length: int, count: int, rng: np.random.Generator, otherwise: int) -> int:
+    """A place from which a walk comes to `entrance` after one step or more; where there is none, the other place."""
+    places = [place for t in range(1, length) if 0 <= (place := entrance - step * t) < count]
+    return places[int(rng.integers(len(places)))] if places else otherwise
+
+
+def choose_others(
+    case: LoadedCase, target: LabelledObject, axis: int, order: list[int], rng: np.random.Generator, options: Options
+) -> list[LabelledObject]:
+    """Up to `options.objects` - 1 further objects of the same kind that show on some frame of a clip. On videos of few
+    labels those that show on all of them: elsewhere a missing label does not say that the object is not there."""
+    if options.objects == 1:
+        return []
+    enough = len(set(order)) if not axis and len(case.labelled) < len(case.frames) else 1
+    choices = [
+        one
+        for one in case.objects[target.kind]
+        if one is not target and sum(_shows(one, frame, axis) for frame in set(order)) >= enough
+    ]
+    drawn = rng.permutation(len(choices))[: options.objects - 1]
+    return [choices[int(index)] for index in drawn]
+
+
+def _shows(one: LabelledObject, frame: int, axis: int) -> bool:
+    spot = one.on_frame(frame, axis)
+    return spot is not None and bool(spot[1].any())
 
 
 def _track(case: LoadedCase, target: LabelledObject, axis: int) -> list[int]:

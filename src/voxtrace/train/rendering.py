@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ CT_SHARES = (0.6, 0.1, 0.12, 0.1, 0.08)
 
 def rendered(
     case: LoadedCase,
-    target: LabelledObject,
+    targets: Sequence[LabelledObject],
     axis: int,
     order: list[int],
     window: Rectangle,
@@ -32,9 +33,12 @@ def rendered(
     rng: np.random.Generator,
     options: Options,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read, place, move and colour the frames: (T, 3, S, S) uint8 and (T, S, S) uint8."""
+    """Read, place, move and colour the frames: (T, 3, S, S) uint8, and masks of O targets (O, T, S, S) uint8. Window
+    and box are the first target's."""
     length, still = len(order), len(set(order)) == 1
     play = _Play.of(rng, length, still, options) if length > 1 else _Play(False, False, False)
+    if len(targets) > 1:
+        play = replace(play, fades=False)  # where one lies in another both would have to go
     turned = augment.placement(rng, options.strength, _placed(box, window, np.eye(3))[0])
     steps = [turned] * length
     if length > 1 and (still or rng.random() < 0.25):
@@ -44,14 +48,14 @@ def rendered(
     maps = [to_pixels @ step for step in steps]
     area = _needed(maps, [s for a, s in enumerate(case.frames.shape[:3]) if a != axis])
     factor = max(1, int(np.sqrt((window[2] - window[0]) * (window[3] - window[1])) / options.size + 0.35))
-    source = _source(case, target, axis, order[:1] if still else order, area, factor, rng)
+    source = _source(case, targets, axis, order[:1] if still else order, area, factor, rng)
     flows = augment.grid([_unit_matrix(area, factor) @ m for m in maps], options.size, bends)
     if play.fades:
         drawn = _fading(source, flows, rng)
     else:
         drawn = F.grid_sample(source.expand(length, -1, -1, -1), flows, padding_mode="zeros", align_corners=False)
-    masks = (drawn[:, -1] > 0.5).to(torch.uint8)
-    pictures = drawn[:, :-1]
+    masks = (drawn[:, -len(targets) :] > 0.5).to(torch.uint8).transpose(0, 1)
+    pictures = drawn[:, : -len(targets)]
     if length > 1 and rng.random() < 0.5:
         pictures = augment.flicker(pictures, rng)
     pictures = augment.look(pictures, rng, options.strength)
@@ -123,20 +127,22 @@ def _needed(maps: list[np.ndarray], shape: list[int]) -> tuple[int, int, int, in
     return int(low[1]), int(low[0]), int(high[1]), int(high[0])
 
 
-def _source(case, target, axis, order, area, factor, rng) -> torch.Tensor:  # type: ignore[no-untyped-def]
-    """(T, C + 1, h, w) float32: grey or colour in 0..1, the mask as the last channel, averaged over `factor` pixels."""
+def _source(case, targets, axis, order, area, factor, rng) -> torch.Tensor:  # type: ignore[no-untyped-def]
+    """(T, C + O, h, w) float32: grey or colour in 0..1, masks as the last channels, averaged over `factor` pixels."""
     y0, x0, y1, x1 = area
     frames = np.moveaxis(case.frames, axis, 0)[order, y0:y1, x0:x1]
-    masks = np.zeros(frames.shape[:3], np.uint8)
-    for mask, number in zip(masks, order, strict=True):
-        spot = target.on_frame(number, axis)
-        if spot is not None:
-            _paste(mask, spot[0], spot[1], (y0, x0))
+    masks = np.zeros((len(order), len(targets), *frames.shape[1:3]), np.uint8)
+    for own, number in zip(masks, order, strict=True):
+        for mask, target in zip(own, targets, strict=True):
+            spot = target.on_frame(number, axis)
+            if spot is not None:
+                _paste(mask, spot[0], spot[1], (y0, x0))
     pictures = torch.from_numpy(frames)
     pictures = pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
-    low, high = _shades(case, frames[0], masks[0] > 0, rng)
+    shown = int(masks[:, 0].any((1, 2)).argmax())  # the frame on which the first target appears
+    low, high = _shades(case, frames[shown], masks[shown, 0] > 0, rng)
     pictures = augment.pooled(pictures.float(), factor).sub_(low).div_(high - low).clamp_(0, 1)
-    return torch.cat([pictures, augment.pooled(torch.from_numpy(masks)[:, None].float(), factor)], 1)
+    return torch.cat([pictures, augment.pooled(torch.from_numpy(masks).float(), factor)], 1)
 
 
 def _paste(canvas: np.ndarray, first: tuple[int, int], patch: np.ndarray, origin: tuple[int, int]) -> None:

@@ -1,8 +1,4 @@
-"""Training clips: one object of one case, seen through the window a session would cut around a person's prompt.
-
-A clip is T frames of 256 x 256. Pictures give clips of one, or of a made-up movement; volumes are walked along any
-axis, either way, past the object's end, so that a net learns when to stop.
-"""
+"""Batches of training clips: which way, how long, of which cases."""
 
 from __future__ import annotations
 
@@ -17,33 +13,20 @@ import torch
 
 from voxtrace.errors import InputError, VoxtraceError
 from voxtrace.train.cases import LoadedCase
-from voxtrace.train.framing import Options, box_of, choose_axis, choose_frames, choose_object, choose_window
-from voxtrace.train.rendering import rendered
+from voxtrace.train.cutting import VISIBLE_PIXELS, Clip, cut_clip, padded
+from voxtrace.train.framing import Options
 from voxtrace.train.sets import PictureSets, cut_set
 from voxtrace.train.synth import SynthPool
 
 Way = Literal["clip", "loose", "set"]
-VISIBLE_PIXELS = 20  # the object must have so many on the prompted frame of the clip
 ATTEMPTS = 30
 CORRUPT = (OSError, EOFError, ValueError, ArithmeticError, LookupError, RuntimeError, VoxtraceError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """images (T, 3, S, S) uint8, masks (T, S, S) uint8 {0, 1}; the mask of frame 0 is never empty.
-
-    meta: set, case, kind of object, axis, and the frames' numbers in the case in the order shown; left_out: {id: why}
-    of cases that were drawn for it and turned out to be corrupt.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    meta: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """images (B, T, 3, S, S) uint8 and masks (B, T, S, S) uint8 tensors; `metas` holds one entry a clip.
+    """images (B, T, 3, S, S) uint8 and masks (B, T, S, S) uint8 tensors; `metas` holds one entry a clip. Where several
+    objects are followed in a clip, masks (B, O, T, S, S), those that are empty on all frames being no objects.
 
     way: how the object is asked for, in all clips: "clip", "loose" (by clicks) or "set" (it lies elsewhere on each).
     """
@@ -144,7 +127,11 @@ class Sampler:
         if masks[0].sum() < VISIBLE_PIXELS:
             return None
         first, target = shown[0]
-        return Clip(images, masks, {"set": first.set, "case": first.id, "object": target.kind, "axis": 0, "frames": []})
+        return Clip(
+            images,
+            padded(masks[None], self.options),
+            {"set": first.set, "case": first.id, "object": target.kind, "axis": 0, "frames": []},
+        )
 
     def _case(self, rng: np.random.Generator, length: int, position: int) -> LoadedCase:
         o = self.options
@@ -161,27 +148,6 @@ class Sampler:
         weights = np.array([np.sqrt(len(sets[name])) * o.set_weights.get(name, 1.0) for name in sets])
         members = sets[list(sets)[int(rng.choice(len(weights), p=weights / weights.sum()))]]
         return members[int(rng.integers(len(members)))]
-
-
-def cut_clip(
-    case: LoadedCase, rng: np.random.Generator, length: int, options: Options, loose: bool = False
-) -> Clip | None:
-    """One random clip of a random object of `case`; None where the draw shows nothing of it on the first frame."""
-    target = choose_object(case, rng, options, loose)
-    axis = choose_axis(case, rng, options)
-    order = choose_frames(case, target, axis, rng, length, options)
-    if order is None:
-        return None
-    spot = target.on_frame(order[0], axis)
-    assert spot is not None
-    box = box_of(*spot)
-    shape = tuple(s for a, s in enumerate(case.frames.shape[:3]) if a != axis)
-    window = choose_window(box, shape, rng, options, loose)  # type: ignore[arg-type]
-    images, masks = rendered(case, target, axis, order, window, box, rng, options)
-    if masks[0].sum() < VISIBLE_PIXELS:
-        return None
-    meta = {"set": case.set, "case": case.id, "object": target.kind, "axis": axis, "frames": order}
-    return Clip(images, masks, meta)
 
 
 def _by_set(loaded: Sequence[LoadedCase]) -> list[dict[str, list[LoadedCase]]]:
@@ -223,4 +189,4 @@ def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-__all__ = ["Batch", "Clip", "Options", "Sampler", "cut_clip"]
+__all__ = ["VISIBLE_PIXELS", "Batch", "Clip", "Options", "Sampler", "Way", "cut_clip"]

@@ -73,7 +73,8 @@ def _placed(
     box = box_of(*spot)
     height, width = case.frames.shape[1:3]
     window = choose_window(box, (height, width), rng, options, loose=True)
-    return rendered(case, target, 0, [0], window, box, rng, options)
+    images, (mask,) = rendered(case, [target], 0, [0], window, box, rng, options)
+    return images, mask
 
 
 def _milder(strength: Strength) -> Strength:

@@ -42,7 +42,8 @@ class Watched:
 
 def choose_watched(recipe: Recipe, cases: Sequence[LoadedCase], image_size: int) -> list[Watched]:
     """A few clips, decided by the recipe's seed."""
-    quiet = replace(recipe, workers=0, seed=recipe.seed + OTHER_SEED, frames=1, parts=1)
+    single = replace(recipe.samples, objects=1, appears=0.0)
+    quiet = replace(recipe, workers=0, seed=recipe.seed + OTHER_SEED, frames=1, parts=1, samples=single)
     try:
         drawn = list(islice(clips(quiet, cases, image_size, 0), CLIPS))
     except InputError:  # no clip can be drawn: the first step says so better
