@@ -72,6 +72,33 @@ def test_nnunet_splits_final_says_the_split_of_a_fold(tmp_path):
         find_cases(folder, Asked(fold=2))
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("dataset.json", "[]", "not as nnU-Net has it"),
+        ("dataset.json", '{"labels": [1, 2]}', "not as nnU-Net has it"),
+        ("dataset.json", '{"labels": {"lesion": "x"}}', "'lesion': 'x'; a name and a whole number"),
+        ("dataset.json", "{", "is not JSON"),
+        ("splits_final.json", '[{"train": 1, "val": 2}]', "no list of folds"),
+        ("splits_final.json", '[{"train": ["z"], "val": ["y"]}]', "names none of the cases"),
+    ],
+)
+def test_nnunet_files_that_say_something_else_are_refused(tmp_path, file, text, told):
+    folder = write_nnunet(tmp_path / "d", NAMES)
+    (folder / file).write_text(text)
+    with pytest.raises(InputError, match=told):
+        find_cases(folder)
+
+
+def test_links_to_what_was_never_fetched_are_found_as_missing(tmp_path):
+    folder = write_nnunet(tmp_path / "d", NAMES[:2])
+    (folder / "labelsTr" / "a_01.nii.gz").unlink()
+    (folder / "labelsTr" / "a_01.nii.gz").symlink_to("annex/never-fetched")
+    (case, _) = find_cases(folder).cases
+    with pytest.raises(CaseMissingError, match="link to nothing"):
+        open_scan(case)
+
+
 def test_nnunet_test_images_are_split_test_where_they_have_labels(tmp_path):
     folder = write_nnunet(tmp_path / "d", NAMES)
     write_pair(folder / "imagesTs" / "t_0000.nii.gz", folder / "labelsTs" / "t.nii.gz")
@@ -121,6 +148,14 @@ def test_bids_labels_in_another_space_are_left_out_by_name(tmp_path):
     found = find_cases(folder)
     assert names(found) == ["sub-01_T1w"]
     assert any("space-MNI152" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("table", ["participants.tsv", "derivatives/manual/dseg.tsv"])
+def test_bids_tables_that_are_no_text_are_refused(tmp_path, table):
+    folder = write_bids(tmp_path / "b", ["1"])
+    (folder / table).write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(InputError, match="no table of UTF-8 text"):
+        find_cases(folder)
 
 
 def test_bids_labels_named_after_their_scan_belong_to_it(tmp_path):
@@ -212,7 +247,9 @@ def test_a_folder_of_frames_and_masks_for_each_film_is_a_video(tmp_path):
 def test_a_folder_of_images_and_masks_for_each_patient_keeps_patients_apart(tmp_path):
     for patient in ("x", "y"):
         write_pictures(tmp_path / patient, ["1", "2"])
+    save(tmp_path / "extra" / "scan.png", picture()[0])
     found = find_cases(tmp_path, Asked(val=0.5))
+    assert any("1 folders are left out" in note and "extra" in note for note in found.notes)
     assert names(found) == ["x/1", "x/2", "y/1", "y/2"]
     assert [case.patient for case in found.cases] == ["x", "x", "y", "y"]
     assert {len({c.split for c in found.cases if c.patient == patient}) for patient in "xy"} == {1}

@@ -1,5 +1,7 @@
 """Manifests: read back as written, faults named, and only licensed training cases reach shipped weights."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,34 @@ def test_unusable_line_is_named_with_its_number(tmp_path, line, said):
         file.write(line + "\n")
     with pytest.raises(InputError, match=said):
         read_manifest(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("image", 5, "image is 5; text is needed"),
+        ("id", ["a"], "text is needed"),
+        ("mask", None, "mask is None"),
+        ("ignore", "x", "a whole number is needed"),
+        ("ignore", True, "a whole number is needed"),
+        ("may_train_shipped_weights", 1, "true or false is needed"),
+        ("labels", {"x": 1}, "labels is"),
+        ("labels", [1], "labels is"),
+    ],
+)
+def test_field_of_another_type_is_named(tmp_path, field, value, told):
+    write_manifest(tmp_path / "m.jsonl", [case()])
+    row = json.loads((tmp_path / "m.jsonl").read_text()) | {field: value}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    with pytest.raises(InputError, match=re.escape(told)):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_names_of_labels_and_how_masks_are_coded_are_kept(tmp_path):
+    made = case(labels=((1, "liver"), (11, "Milz")), ignore=12, coding="#ff0000 #00ff00", licence="ours")
+    write_manifest(tmp_path / "m.jsonl", [made])
+    assert json.loads((tmp_path / "m.jsonl").read_text())["labels"] == {"1": "liver", "11": "Milz"}
+    assert read_manifest(tmp_path / "m.jsonl") == [replace(made, root=tmp_path)]
 
 
 def test_sound_cases_have_no_faults(tmp_path):

@@ -18,6 +18,8 @@ from voxtrace.errors import CaseMissingError, InputError, OutputError
 KINDS = ("image", "volume", "video")
 LABEL_TYPES = ("semantic", "instance")
 SPLITS = ("train", "val", "test")
+OPTIONAL = ("patient", "image_sha256", "mask_sha256", "labels", "ignore", "coding", "licence")
+KIND_NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: '{"1": "liver", ...}'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ def _case(line: str, where: str, root: Path) -> Case:
         raise InputError(f"{where}: fields missing {sorted(missing)}, unknown {sorted(row.keys() - known)}")
     for name, allowed in (("kind", KINDS), ("label_type", LABEL_TYPES), ("split", SPLITS)):
         _one_of(row[name], allowed, f"{where}: {name}")
+    for name, value in row.items():
+        _of_type(name, value, where)
     row["labels"] = _labels(row.get("labels"), where)
     return Case(**row, root=root)
 
@@ -142,9 +146,17 @@ def _row(case: Case) -> dict[str, Any]:
 def _labels(written: Any, where: str) -> tuple[tuple[int, str], ...] | None:
     if written is None:
         return None
-    if not isinstance(written, dict) or not all(str(value).isdigit() for value in written):
+    if not all(str(value).isdigit() for value in written):
         raise InputError(f'{where}: labels is {written!r}; {{"1": "liver", ...}} is needed')
     return tuple(sorted((int(value), str(name)) for value, name in written.items()))
+
+
+def _of_type(name: str, value: Any, where: str) -> None:
+    """Raise InputError for a field that is not what `Case` says."""
+    kind = {"ignore": int, "may_train_shipped_weights": bool, "labels": dict}.get(name, str)
+    if (value is None and name in OPTIONAL) or type(value) is kind:
+        return
+    raise InputError(f"{where}: {name} is {value!r}; {KIND_NAMES[kind]} is needed")
 
 
 def _one_of(value: Any, allowed: Sequence[str], what: str) -> None:

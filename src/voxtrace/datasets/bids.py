@@ -151,20 +151,26 @@ def _names(path: Path, masks: list[Path]) -> tuple[tuple[int, str], ...] | None:
 
 
 def _table(place: Path) -> tuple[tuple[int, str], ...]:
-    with place.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
     try:
-        return tuple(sorted((int(row["index"]), row["name"]) for row in rows if int(row["index"]) > 0))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{place}: columns index (whole numbers) and name are needed") from error
+        return tuple(sorted((int(row["index"]), row["name"]) for row in _rows(place) if int(row["index"]) > 0))
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{place}: columns index (whole numbers) and name are needed") from None
+
+
+def _rows(place: Path) -> list[dict[str, str]]:
+    """The rows of a table with tabs. Raises InputError."""
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{place} is no table of UTF-8 text: {error}") from None
 
 
 def _participants(path: Path, labelled: set[str]) -> list[str]:
     place = path / "participants.tsv"
     if not place.is_file():
         return []
-    with place.open(encoding="utf-8-sig", newline="") as file:
-        listed = {row.get("participant_id") or "" for row in csv.DictReader(file, delimiter="\t")} - {""}
+    listed = {row.get("participant_id") or "" for row in _rows(place)} - {""}
     strange = sorted(labelled - listed)
     said = [f"{len(listed & labelled)} of the {len(listed)} people of participants.tsv have a labelled scan"]
     return said + ([f"not in participants.tsv: {', '.join(strange[:3])} ({len(strange)})"] if strange else [])

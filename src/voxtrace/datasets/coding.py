@@ -6,6 +6,7 @@ A coding is a short text, kept in the manifest: None (numbers are labels), ">127
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from voxtrace.errors import InputError
 from voxtrace.io import picture
 
 WHITE = ">127"
+KNOWN = re.compile(r">\d+|#[0-9a-f]{6}( #[0-9a-f]{6})*", re.I)
 MOST_COLOURS = 64
 LOOKED_AT = 12  # masks whose greys are looked at; of colours all are
 FAR_FROM_BOTH = 0.02  # share of pixels of a JPEG mask that may be neither black nor white
@@ -47,7 +49,10 @@ def of_masks(masks: Sequence[Path]) -> tuple[str | None, list[str]]:
 
 
 def decode(path: Path, coding: str) -> np.ndarray:
-    """(H, W) labels of a mask picture. Raises InputError for a colour that the coding does not know."""
+    """(H, W) labels of a mask picture. Raises InputError for a colour that the coding does not know, and for a coding
+    that is none."""
+    if not KNOWN.fullmatch(coding):
+        raise InputError(f"the coding {coding!r} is none: numbers need none, else as {WHITE!r} or '#ff0000 #00ff00'")
     pixels = _stored(path)
     if coding.startswith(">"):
         if _coloured(pixels):

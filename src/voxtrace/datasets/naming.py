@@ -79,8 +79,9 @@ def stem(path: Path) -> str:
 
 
 def is_scan(path: Path) -> bool:
-    """Whether a file is named like one that can be read, and not hidden."""
-    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and path.is_file()
+    """Whether a file is named like one that can be read, and not hidden. A link to nothing is one that is missing."""
+    named = path.name.lower().endswith(ENDINGS) and not path.name.startswith(".")
+    return named and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
 def scans_in(folder: Path) -> list[Path]:

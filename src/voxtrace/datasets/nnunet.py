@@ -33,7 +33,7 @@ def find(path: Path, asked: Asked) -> Found:
     if not _is_set(path):
         names = ", ".join(folder.name for folder in folders_in(path) if _is_set(folder))
         raise InputError(f"{path} holds several nnU-Net data sets; give one of them: {names}")
-    about = _json(path / "dataset.json") if (path / "dataset.json").is_file() else {}
+    about = _about(path / "dataset.json")
     notes = [] if about else [f"{path.name} has no dataset.json: names of labels and channels are not known"]
     labels, ignore = _labels(about, path)
     channels = _channels(about)
@@ -47,6 +47,18 @@ def find(path: Path, asked: Asked) -> Found:
 
 def _is_set(path: Path) -> bool:
     return (path / "imagesTr").is_dir() and (path / "labelsTr").is_dir()
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What dataset.json says; {} without one. Raises InputError where its parts are not what they are called."""
+    about = _json(path) if path.is_file() else {}
+    parts = [
+        about,
+        *(about.get(key) or {} for key in ("labels", "channel_names", "modality") if isinstance(about, dict)),
+    ]
+    if not all(isinstance(part, dict) for part in parts):
+        raise InputError(f"{path} is not as nnU-Net has it: labels and channel_names map names and numbers")
+    return about
 
 
 def _json(path: Path) -> Any:
@@ -134,15 +146,21 @@ def _splits(path: Path, fold: int, names: list[str], notes: list[str]) -> dict[s
     if file is None:
         return {}
     folds = _json(file)
-    if not isinstance(folds, list) or not all(
-        isinstance(one, dict) and {"train", "val"} <= one.keys() for one in folds
-    ):
-        raise InputError(f"{file} is no list of folds with train and val")
+    if not isinstance(folds, list) or not all(_is_fold(one) for one in folds):
+        raise InputError(f"{file} is no list of folds with the names in train and val")
     if not 0 <= fold < len(folds):
         raise InputError(f"--fold {fold}: {file} has folds 0..{len(folds) - 1}")
     said = {name: split for split in ("train", "val") for name in folds[fold][split]}
     unsaid = [name for name in names if name not in said]
+    if len(unsaid) == len(names):
+        raise InputError(f"fold {fold} of {file} names none of the cases of {path} ({', '.join(names[:3])})")
     if unsaid:
         notes.append(f"{len(unsaid)} cases are not in fold {fold} and left out ({', '.join(unsaid[:3])})")
     notes.append(f"train and val are those of fold {fold} of {file}")
     return said
+
+
+def _is_fold(one: Any) -> bool:
+    if not isinstance(one, dict) or not all(isinstance(one.get(split), list) for split in ("train", "val")):
+        return False
+    return all(isinstance(name, str) for split in ("train", "val") for name in one[split])

@@ -31,7 +31,8 @@ def open_scan(case: Case) -> Scan:
     """The case's scan. Raises CaseMissingError where it is not there, InputError where it is of another kind."""
     for what, path in (("image", case.image_path), ("mask", case.mask_path)):
         if not path.exists():
-            raise CaseMissingError(f"the {what} {path} is not there")
+            why = "is a link to nothing: was it fetched?" if path.is_symlink() else "is not there"
+            raise CaseMissingError(f"the {what} {path} {why}")
     scan = read(case.image_path)
     if not isinstance(scan, TYPES[case.kind]):
         raise InputError(f"{case.image_path} is a {type(scan).__name__.lower()}; the case {case.id} says {case.kind}")

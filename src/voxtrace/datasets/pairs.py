@@ -43,6 +43,8 @@ def find(path: Path, asked: Asked) -> Found:
     notes: list[str] = []
     places = _places(path)
     drafts = [draft for place in places for draft in _matched(place, notes)] if places else beside(path, asked, notes)
+    if strange := _passed_over(path, places):
+        notes.append(f"{len(strange)} folders are left out, they are laid out otherwise ({strange[0].name})")
     drafts = [replace(draft, modality=draft.modality or _modality(path, draft)) for draft in drafts]
     if any(draft.patient for draft in drafts) and asked.patient is None:
         notes.append("each folder is taken for one patient; --patient REGEX says where names hold the patient")
@@ -70,6 +72,12 @@ def _places(path: Path) -> list[Place]:
     if divided and not scans_in(images):
         return [Place(f, below[f.name], SPLITS[f.name.lower()]) for f in divided]
     return [Place(images, masks)]
+
+
+def _passed_over(path: Path, places: list[Place]) -> list[Path]:
+    """Folders beside those that are read, where each folder holds its own images and masks."""
+    read = {place.images.parent for place in places}
+    return [] if path in read or not places else [f for f in folders_in(path) if f not in read and any(f.iterdir())]
 
 
 def _two(path: Path) -> tuple[Path, Path] | None:
