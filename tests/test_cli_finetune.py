@@ -113,10 +113,10 @@ def test_a_result_that_is_better_ends_with_0_and_other_sets_are_watched(net, pic
 def test_a_finished_run_is_not_trained_again_and_another_is_refused(net, data, tmp_path, capsys):
     words = ("finetune", "--data", data, "--model", net, "--out", tmp_path / "out", *FAST)
     assert run(*words, "--decoder-only", "--steps", "2") == 4
-    lines = (tmp_path / "out" / "training" / "log.csv").read_text()
+    lines = (tmp_path / "out" / "tiny-tuned-run" / "training" / "log.csv").read_text()
     assert run(*words, "--decoder-only", "--steps", "2") == 4
-    assert (tmp_path / "out" / "training" / "log.csv").read_text() == lines
-    frozen = json.loads((tmp_path / "out" / "validation.json").read_text())
+    assert (tmp_path / "out" / "tiny-tuned-run" / "training" / "log.csv").read_text() == lines
+    frozen = json.loads((tmp_path / "out" / "tiny-tuned-run" / "validation.json").read_text())
     assert list(frozen["cases"]) == ["balls/2", "balls/3"]
     capsys.readouterr()
     assert run(*words, "--full", "--steps", "2") == 2
@@ -139,6 +139,8 @@ def test_decoder_only_leaves_the_trunk_as_it_was(net, data, tmp_path):
         (("--cases", "0"), "leaves nothing to learn from"),
         (("--sets", "cubes"), "cubes"),
         (("--lora", "--rank", "0"), "rank 0 hold nothing"),
+        (("--prompt", "shout"), "prompt 'shout' is unknown"),
+        (("--objects", "0"), "leaves nothing to measure"),
         (("--model", "medsam3"), "no model is called"),
         (("--against", "cubes"), "cubes"),
         (("--sets", "balls", "--against", "balls"), "must be another one"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
@@ -14,6 +14,9 @@ from voxtrace.cli import outputs
 from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from voxtrace.train.lora import LowRank
 
 NOT_BETTER = 4
 Way = Literal["lora", "decoder", "full"]
@@ -78,6 +81,12 @@ class Finetune:
             raise InputError("--lora, --decoder-only and --full exclude one another; give one of them, or none")
         return asked[0] if asked else None
 
+    def low_rank(self) -> LowRank:
+        """The adapters of --lora. Raises ModelError for numbers that make none."""
+        from voxtrace.train.lora import LowRank
+
+        return LowRank(self.rank, 2.0 * self.rank if self.alpha is None else self.alpha)
+
     def run(self) -> int:
         """Train, measure, judge, save; returns 0, or 4 if the result is not better."""
         self._check()
@@ -108,6 +117,8 @@ class Finetune:
                 raise InputError(f"{what} {number:g} trains nothing; it must be above 0")
         if self.cases is not None and self.cases < 1:
             raise InputError(f"--cases {self.cases} leaves nothing to learn from; at least 1")
+        if self.objects < 1:
+            raise InputError(f"--objects {self.objects} leaves nothing to measure; at least 1")
         if self.workers < 0:
             raise InputError(f"--workers {self.workers}: 0 or more processes")
         if set(self.against) & set(self.sets):
