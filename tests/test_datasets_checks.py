@@ -192,6 +192,9 @@ def test_two_cases_of_one_id_are_a_fault(tmp_path):
     save(folder / "images" / "p.bmp", picture(5)[0])
     (fault,) = faults_of(folder, val=0)
     assert (fault.sort, fault.case) == ("same-id", "set/p")
+    made = index(find_cases(folder).cases, tmp_path / "m.jsonl", drop_faulty=True)
+    assert [case.image for case in made.left_out] == ["images/p.png"]
+    assert [case.id for case in made.cases] == ["set/p", "set/q"]
 
 
 def test_edges_blurred_in_a_black_and_white_mask_are_found(tmp_path):

@@ -3,15 +3,17 @@
 import json
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 
 from layouts_kit import SHAPE, picture, save, write_bids, write_nnunet, write_npz, write_pair, write_pictures
-from phantoms import labels
+from phantoms import labels, phantom
 from voxtrace.datasets import Asked, find_cases
+from voxtrace.datasets.indexing import index
 from voxtrace.datasets.opening import open_labels, open_scan
 from voxtrace.errors import CaseMissingError, InputError
-from voxtrace.manifest import read_manifest, write_manifest
+from voxtrace.manifest import read_manifest, validate, write_manifest
 
 NAMES = ["a_01", "a_02", "a_03", "a_04", "a_05"]
 
@@ -116,6 +118,34 @@ def test_decathlon_form_has_no_channel_number(tmp_path):
     case = find_cases(folder).cases[0]
     assert (case.image, case.modality) == ("imagesTr/hippo_001.nii.gz", "mri")
     assert case.labels == ((1, "Anterior"), (2, "Posterior"))
+
+
+def test_decathlon_channels_are_volumes_of_one_file(tmp_path):
+    folder = tmp_path / "Task01"
+    write_pair(tmp_path / "x.nii.gz", folder / "labelsTr" / "brats_1.nii.gz")
+    scans = [phantom(SHAPE, seed=seed).array.transpose(2, 1, 0) for seed in (0, 1)]
+    affine = nibabel.load(folder / "labelsTr" / "brats_1.nii.gz").affine
+    (folder / "imagesTr").mkdir()
+    nibabel.save(nibabel.Nifti1Image(np.stack(scans, -1), affine), folder / "imagesTr" / "brats_1.nii.gz")
+    (folder / "dataset.json").write_text(json.dumps({"modality": {"0": "FLAIR", "1": "T1w"}, "labels": {"1": "a"}}))
+    with pytest.raises(InputError, match=r"2 channels a case: 0 \(FLAIR\), 1 \(T1w\)"):
+        find_cases(folder)
+    made = index(find_cases(folder, Asked(channel="T1w")).cases, tmp_path / "m.jsonl")
+    (case,) = read_manifest(tmp_path / "m.jsonl")
+    assert case.image == "Task01/imagesTr/brats_1.nii.gz#1"
+    assert np.array_equal(open_scan(case).array, phantom(SHAPE, seed=1).array)
+    assert validate([case], hashes=True) == []
+    assert [fault.sort for fault in made.faults] == ["unexpected"]  # label 2 has no name
+
+
+def test_nnunet_cases_without_image_or_channel_are_left_out_by_name(tmp_path):
+    folder = write_nnunet(tmp_path / "d", NAMES, ("T1w", "FLAIR"))
+    for file in ("a_01_0000", "a_01_0001", "a_02_0001"):
+        (folder / "imagesTr" / f"{file}.nii.gz").unlink()
+    found = find_cases(folder, Asked(channel="FLAIR"))
+    assert names(found) == NAMES[2:]
+    assert any("1 labels" in note and "a_01" in note for note in found.notes)
+    assert any("lack channel 1 (a_02)" in note for note in found.notes)
 
 
 def test_bids_patients_are_subjects_and_stay_in_one_split(tmp_path):
@@ -399,7 +429,7 @@ def test_unknown_folder_is_told_what_was_looked_for(tmp_path):
 
 def test_folder_of_two_layouts_is_refused_until_one_is_named(tmp_path):
     write_pictures(write_nnunet(tmp_path, NAMES), ["p"])
-    with pytest.raises(InputError, match="nnunet and pairs; say which: --layout nnunet"):
+    with pytest.raises(InputError, match="nnunet and pairs; say which: .*--layout nnunet"):
         find_cases(tmp_path)
     assert names(find_cases(tmp_path, Asked(layout="pairs"))) == ["p"]
     with pytest.raises(CaseMissingError, match="not laid out as bids"):

@@ -27,6 +27,7 @@ class Case:
     """One labelled scan, picture or video.
 
     image, mask: paths relative to `root` (a file; for a video a folder of frames, whose masks share the frames' stems).
+    Of a file with several volumes the image is named as path#number, as voxtrace.io reads it.
     label_type: "semantic" (a value is a class) or "instance" (a value is one object).
     patient: None where the source does not say; then the case counts as its own patient.
     image_sha256, mask_sha256: of single files, where known; `validate` compares them on request.
@@ -58,6 +59,12 @@ class Case:
     def image_path(self) -> Path:
         """Where the image (or the folder of frames) lies."""
         return self.root / self.image
+
+    @property
+    def image_file(self) -> Path:
+        """The file of the image, where `image` says which of its volumes is meant: scan.nii.gz of scan.nii.gz#1."""
+        path = self.image_path
+        return path if "#" not in path.name or path.exists() else path.with_name(path.name.rpartition("#")[0])
 
     @property
     def mask_path(self) -> Path:
@@ -189,7 +196,7 @@ def _missing(cases: Sequence[Case]) -> list[str]:
     return [
         f"case {case.id}: {what} {path} is not there"
         for case in cases
-        for what, path in (("image", case.image_path), ("mask", case.mask_path))
+        for what, path in (("image", case.image_file), ("mask", case.mask_path))
         if not path.exists()
     ]
 
@@ -197,7 +204,7 @@ def _missing(cases: Sequence[Case]) -> list[str]:
 def _changed(cases: Sequence[Case]) -> list[str]:
     faults = []
     for case in cases:
-        for path, expected in ((case.image_path, case.image_sha256), (case.mask_path, case.mask_sha256)):
+        for path, expected in ((case.image_file, case.image_sha256), (case.mask_path, case.mask_sha256)):
             if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
                 faults.append(f"case {case.id}: {path} has changed (its sha256 is not {expected[:12]}…)")
     return faults

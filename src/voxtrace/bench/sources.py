@@ -108,7 +108,7 @@ def _case(path: Path, kind: str, modality: str) -> Case:
 
 def _hash(case: Case) -> str:
     digest = hashlib.sha256()
-    for place in (case.image_path, case.mask_path):
+    for place in (case.image_file, case.mask_path):
         if not place.exists():
             return "missing"
         for path in sorted(place.iterdir()) if place.is_dir() else [place]:

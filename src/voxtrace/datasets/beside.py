@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtrace.datasets.found import Asked, Draft
+from voxtrace.datasets.found import CHOOSE, Asked, Draft
 from voxtrace.datasets.naming import folders_in, modality_of, scans_in, stem
 from voxtrace.errors import InputError
 
@@ -48,7 +48,7 @@ def beside(path: Path, asked: Asked, notes: list[str]) -> list[Draft]:
     channels = sorted({channel for one in found if len(one.images) > 1 for channel in one.images})
     if channels and asked.channel is None:
         raise InputError(
-            f"{path} has several images a case: {', '.join(channels)}. Choose one: --channel {channels[0]}"
+            f"{path} has several images a case: {', '.join(channels)}. Choose one: {CHOOSE} --channel {channels[0]}"
         )
     if channels and asked.channel not in channels:
         raise InputError(f"--channel {asked.channel}: the images of {path} are {', '.join(channels)}")

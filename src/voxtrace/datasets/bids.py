@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxtrace.datasets.found import Asked, Draft, Found
+from voxtrace.datasets.found import CHOOSE, Asked, Draft, Found
 from voxtrace.datasets.naming import finished, modality_of, stem
 from voxtrace.errors import InputError
 
@@ -99,7 +99,7 @@ def _one_sort(path: Path, masks: list[Path], asked: str | None) -> list[Path]:
     if not fitting:
         raise InputError(f"--mask {asked}: {path} has the labels {listed}")
     if len(fitting) > 1:
-        raise InputError(f"{path} has several sorts of labels: {listed}. Choose one: --mask {fitting[0]}")
+        raise InputError(f"{path} has several sorts of labels: {listed}. Choose one: {CHOOSE} --mask {fitting[0]}")
     return sorts[fitting[0]]
 
 
@@ -130,7 +130,9 @@ def _suffix(path: Path, fitting: dict[Path, list[Path]], asked: str | None) -> s
         return asked
     if len(there) > 1:
         first = PREFERRED if PREFERRED in there else there[0]
-        raise InputError(f"labels of {path} fit several scans: {', '.join(there)}. Choose one: --channel {first}")
+        raise InputError(
+            f"labels of {path} fit several scans: {', '.join(there)}. Choose one: {CHOOSE} --channel {first}"
+        )
     return there[0] if there else PREFERRED
 
 

@@ -29,7 +29,7 @@ def check(cases: Sequence[Case], tell: Tell = lambda done, total: None, *, hashe
 
 
 def _changed(case: Case) -> list[Fault]:
-    pairs = ((case.image_path, case.image_sha256), (case.mask_path, case.mask_sha256))
+    pairs = ((case.image_file, case.image_sha256), (case.mask_path, case.mask_sha256))
     return [
         Fault("changed", case.id, str(path))
         for path, expected in pairs

@@ -8,6 +8,7 @@ from typing import Literal
 
 from voxtrace.manifest import Case
 
+CHOOSE = "voxtrace data index DIR"  # the command that has an option for what a layout leaves open
 LabelType = Literal["semantic", "instance"]
 
 

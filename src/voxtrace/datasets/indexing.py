@@ -31,22 +31,36 @@ def index(
     Raises InputError if none would be left, OutputError if it cannot be written.
     """
     faults = check(cases, tell, hashes=False)
-    bad = {fault.case for fault in grave(faults)} if drop_faulty else set()
-    kept = [hashed(relocated(case, out.parent)) for case in cases if case.id not in bad]
+    left_out = _faulty(cases, faults) if drop_faulty else []
+    kept = [hashed(relocated(case, out.parent)) for case in cases if case not in left_out]
     if not kept:
         raise InputError(f"all {len(cases)} cases are faulty; nothing is written (the first: {faults[0].detail})")
     write_manifest(out, kept)
-    return Index(kept, faults, [case for case in cases if case.id in bad])
+    return Index(kept, faults, left_out)
+
+
+def _faulty(cases: Sequence[Case], faults: Sequence[Fault]) -> list[Case]:
+    """Cases with faults, and of those that share an id all but the first."""
+    bad = {fault.case for fault in grave(faults) if fault.sort != "same-id"}
+    seen: set[str] = set()
+    left_out = []
+    for case in cases:
+        if case.id in bad or case.id in seen:
+            left_out.append(case)
+        seen.add(case.id)
+    return left_out
 
 
 def relocated(case: Case, root: Path) -> Case:
     """The same case with paths relative to `root`, which may lie elsewhere; absolute where there is no way."""
-    return replace(case, root=root, image=_relative(case.image_path, root), mask=_relative(case.mask_path, root))
+    select = case.image_path.name[len(case.image_file.name) :]  # #1 of scan.nii.gz#1
+    image, mask = _relative(case.image_file, root), _relative(case.mask_path, root)
+    return replace(case, root=root, image=image + select, mask=mask)
 
 
 def hashed(case: Case) -> Case:
     """The same case with the sha256 of its files; of what is not there, or is a folder, None."""
-    return replace(case, image_sha256=file_sha256(case.image_path), mask_sha256=file_sha256(case.mask_path))
+    return replace(case, image_sha256=file_sha256(case.image_file), mask_sha256=file_sha256(case.mask_path))
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxtrace.datasets import bids, challenge_npz, nnunet, pairs
-from voxtrace.datasets.found import Asked, Found
+from voxtrace.datasets.found import CHOOSE, Asked, Found
 from voxtrace.datasets.splitting import split_by_patient
 from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.manifest import read_manifest
@@ -81,7 +81,7 @@ def _layout(path: Path, name: str, past_manifest: bool) -> Layout:
         raise CaseMissingError(f"no labelled cases were found at {path}. Looked for:{looked_for}\n{_holds(path)}")
     if len(known) > 1:
         names = " and ".join(layout.name for layout in known)
-        raise InputError(f"{path} can be read as {names}; say which: --layout {known[0].name}")
+        raise InputError(f"{path} can be read as {names}; say which: {CHOOSE} --layout {known[0].name}")
     return known[0]
 
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from voxtrace.datasets.found import Asked, Draft, Found
+from voxtrace.datasets.found import CHOOSE, Asked, Draft, Found
 from voxtrace.datasets.naming import finished, folders_in, modality_of, scans_in, stem
-from voxtrace.errors import CaseMissingError, InputError
+from voxtrace.errors import InputError
 
 LOOKED_FOR = "imagesTr/ with labelsTr/ (nnU-Net raw, with dataset.json)"
 CHANNEL = re.compile(r"^(.+)_(\d{4})$")
@@ -106,25 +106,28 @@ def _part(path: Path, part: str, asked: Asked, channels: dict[int, str], notes: 
         match = CHANNEL.match(stem(file))
         if match and stem(file) not in masks:
             by_case[match.group(1)][int(match.group(2))] = file
-        else:  # the Decathlon's form has no number
+        elif len(channels) > 1:  # the Decathlon's form has no number: channels are volumes of one file
+            by_case[stem(file)] |= {number: file.with_name(f"{file.name}#{number}") for number in channels}
+        else:
             by_case[stem(file)][0] = file
     bare = sorted(set(by_case) - set(masks))
     if bare:
         notes.append(f"{len(bare)} images of images{part} are left out, they have no labels ({', '.join(bare[:3])})")
     if lost := sorted(set(masks) - set(by_case)):
-        raise CaseMissingError(f"labels{part} has {lost[0]} ({len(lost)} such), but images{part} has no image of it")
-    there = sorted({number for name in masks for number in by_case[name]})
+        notes.append(f"{len(lost)} labels of labels{part} are left out, they have no image ({', '.join(lost[:3])})")
+    there = sorted({number for name in masks for number in by_case.get(name, {})})
     if not there:
         return []
     number, name = _chosen(there, channels, asked.channel, path)
     if len(there) > 1 and part == "Tr":
         notes.append(f"of {len(there)} channels only {number} ({name}) is read")
-    without = [case for case in masks if number not in by_case[case]]
-    if without:
-        raise CaseMissingError(f"channel {number} of {without[0]} is not in {images} ({len(without)} such cases)")
+    whole = [case for case in sorted(masks) if number in by_case.get(case, {})]
+    if lacking := sorted(set(masks) - set(whole) - set(lost)):
+        notes.append(f"{len(lacking)} cases are left out, they lack channel {number} ({', '.join(lacking[:3])})")
     modality = modality_of(path.name, channel=name)
     split = "test" if part == "Ts" else None
-    return [Draft(case, by_case[case][number], masks[case], split, modality=modality) for case in sorted(masks)]
+    drafts = [Draft(case, by_case[case][number], masks[case], split, modality=modality) for case in whole]
+    return [replace(draft, kind="volume") if "#" in draft.image.name else draft for draft in drafts]
 
 
 def _chosen(there: list[int], names: dict[int, str], asked: str | None, path: Path) -> tuple[int, str]:
@@ -132,7 +135,9 @@ def _chosen(there: list[int], names: dict[int, str], asked: str | None, path: Pa
     if asked is None and len(there) == 1:
         return there[0], names.get(there[0], "")
     if asked is None:
-        raise InputError(f"{path} has {len(there)} channels a case: {listed}. Choose one: --channel {there[0]}")
+        raise InputError(
+            f"{path} has {len(there)} channels a case: {listed}. Choose one: {CHOOSE} --channel {there[0]}"
+        )
     found = next((n for n in there if asked in (str(n), f"{n:04d}") or names.get(n, "").lower() == asked.lower()), None)
     if found is None:
         raise InputError(f"--channel {asked}: {path.name} has {listed}")

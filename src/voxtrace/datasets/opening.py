@@ -29,7 +29,7 @@ class Labels:
 
 def open_scan(case: Case) -> Scan:
     """The case's scan. Raises CaseMissingError where it is not there, InputError where it is of another kind."""
-    for what, path in (("image", case.image_path), ("mask", case.mask_path)):
+    for what, path in (("image", case.image_file), ("mask", case.mask_path)):
         if not path.exists():
             why = "is a link to nothing: was it fetched?" if path.is_symlink() else "is not there"
             raise CaseMissingError(f"the {what} {path} {why}")
