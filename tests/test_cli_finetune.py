@@ -1,6 +1,7 @@
 """`voxtrace finetune` from cases on disk to a file that the other commands take."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def data(tmp_path) -> Path:
         row |= {"image": f"{number}.nii.gz", "mask": f"{number}_mask.nii.gz", "label_type": "semantic"}
         rows.append(json.dumps(row | {"split": "train" if number < 2 else "val"}))
     (folder / "manifest.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def nnunet(data, tmp_path) -> Path:
+    """The same volumes as an nnU-Net raw folder, which says nothing of a split."""
+    folder = tmp_path / "Dataset007_Balls"
+    for name, ending, source in (("imagesTr", "_0000", ""), ("labelsTr", "", "_mask")):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            shutil.copy(data / f"{number}{source}.nii.gz", folder / name / f"ball_{number:03d}{ending}.nii.gz")
+    facts = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "ball": 1}, "numTraining": 4}
+    (folder / "dataset.json").write_text(json.dumps(facts | {"file_ending": ".nii.gz"}))
     return folder
 
 
@@ -123,9 +137,11 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(net, data, t
     assert "was begun with another way;" in capsys.readouterr().err
 
 
-def test_decoder_only_leaves_the_trunk_as_it_was(net, data, tmp_path):
-    words = ("finetune", "--data", data, "--model", net, "--decoder-only", "--steps", "2", *FAST)
-    run(*words, "--out", tmp_path / "d.safetensors")
+def test_an_nnunet_folder_is_split_by_patient_and_decoder_only_leaves_the_trunk(net, nnunet, tmp_path):
+    words = ("finetune", "--data", nnunet, "--model", net, "--decoder-only", "--steps", "2", *FAST)
+    assert run(*words, "--out", tmp_path / "d.safetensors") == 4
+    assert len(json.loads((tmp_path / "d-run" / "validation.json").read_text())["cases"]) == 1
+    assert len(json.loads((tmp_path / "d-run" / "finetune.json").read_text())["cases"]) == 3
     before, after = load(net).state_dict(), load(tmp_path / "d.safetensors").state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert {"refiner"} <= changed <= {"sam_mask_decoder", "refiner", "hint_scale", "decoder_scale"}
