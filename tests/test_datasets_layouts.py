@@ -429,7 +429,7 @@ def test_unknown_folder_is_told_what_was_looked_for(tmp_path):
 
 def test_folder_of_two_layouts_is_refused_until_one_is_named(tmp_path):
     write_pictures(write_nnunet(tmp_path, NAMES), ["p"])
-    with pytest.raises(InputError, match="nnunet and pairs; say which: .*--layout nnunet"):
+    with pytest.raises(InputError, match=r"nnunet and pairs; say which: .*--layout nnunet"):
         find_cases(tmp_path)
     assert names(find_cases(tmp_path, Asked(layout="pairs"))) == ["p"]
     with pytest.raises(CaseMissingError, match="not laid out as bids"):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxtrace.datasets.found import CHOOSE, Asked, Draft
-from voxtrace.datasets.naming import folders_in, modality_of, scans_in, stem
+from voxtrace.datasets.modalities import modality_of
+from voxtrace.datasets.naming import folders_in, scans_in, stem
 from voxtrace.errors import InputError
 
 MASKS = (

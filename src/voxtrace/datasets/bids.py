@@ -12,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from voxtrace.datasets.drafting import finished
 from voxtrace.datasets.found import CHOOSE, Asked, Draft, Found
-from voxtrace.datasets.naming import finished, modality_of, stem
+from voxtrace.datasets.modalities import modality_of
+from voxtrace.datasets.naming import stem
 from voxtrace.errors import InputError
 
 LOOKED_FOR = "sub-*/ with derivatives/*/sub-*/ holding *_dseg or *_mask (BIDS)"

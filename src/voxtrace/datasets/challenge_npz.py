@@ -6,8 +6,9 @@ import zipfile
 from itertools import islice
 from pathlib import Path
 
+from voxtrace.datasets.drafting import finished
 from voxtrace.datasets.found import Asked, Draft, Found
-from voxtrace.datasets.naming import finished, modality_of
+from voxtrace.datasets.modalities import modality_of
 
 LOOKED_FOR = ".npz files with imgs and gts, at any depth (2DBox_CT_0001.npz, MR_Liver_7.npz)"
 BOTH = {"imgs", "gts"}

@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A case as a layout knows it; what the layouts share (set, root, types) is added by `naming.finished`."""
+    """A case as a layout knows it; what the layouts share (set, root, types) is added by `drafting.finished`."""
 
     name: str
     image: Path

@@ -1,16 +1,10 @@
-"""What the names of files and folders tell: stems, modality, patient, the kind of a case."""
+"""Files and folders of a data set by their names: stems, what can be read, the kind of a case."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from voxtrace.datasets.found import Asked, Draft
-from voxtrace.errors import InputError
 from voxtrace.io import read
-from voxtrace.manifest import Case
 from voxtrace.volume import Picture, Video
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -18,57 +12,6 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 PEEKED_ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".npz")  # a picture or a stack: only the content tells
 FILM_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 ENDINGS = VOLUME_ENDINGS + PICTURE_ENDINGS + PEEKED_ENDINGS
-
-# Words in names -> the modality as manifests write it. Words are looked for whole: "ct" is not in "section".
-MODALITIES = {
-    "ct": "ct",
-    "cbct": "ct",
-    "mr": "mri",
-    "mri": "mri",
-    "t1w": "mri",
-    "t2w": "mri",
-    "t1c": "mri",
-    "t1ce": "mri",
-    "t2star": "mri",
-    "flair": "mri",
-    "dwi": "mri",
-    "adc": "mri",
-    "bold": "mri",
-    "pet": "pet",
-    "us": "ultrasound",
-    "ultrasound": "ultrasound",
-    "xray": "x-ray",
-    "x-ray": "x-ray",
-    "cxr": "x-ray",
-    "endoscopy": "endoscopy",
-    "colonoscopy": "endoscopy",
-    "dermoscopy": "dermoscopy",
-    "fundus": "fundus",
-    "oct": "oct",
-    "microscopy": "microscopy",
-    "fluorescence": "microscopy",
-    "fluo": "microscopy",
-    "em": "electron-microscopy",
-    "sem": "electron-microscopy",
-    "histology": "histology",
-    "histo": "histology",
-    "pathology": "histology",
-    "mammography": "mammography",
-    "mamm": "mammography",
-}
-# Where a modality or a channel is named these are meant too; in other names t1 may be a time and pt a patient.
-SAID = MODALITIES | {
-    "t1": "mri",
-    "t2": "mri",
-    "t1n": "mri",
-    "t2f": "mri",
-    "pd": "mri",
-    "pt": "pet",
-    "mamm": "mammography",
-}
-UNKNOWN = "unknown"
-OF_ONE_PATIENT = re.compile(r"[_\-. ](frame|fr|slice|sl|scan|ses|visit|time|tp|ed|es|run|acq|z|t)[-_]?\d*$", re.I)
-PERSON = re.compile(r"(?:^|[^a-z])((?:patient|subject|sub|pat|pid)[-_ ]?\d+|sub-[a-z0-9]+)", re.I)
 
 
 def stem(path: Path) -> str:
@@ -99,16 +42,6 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def modality_of(*texts: str, channel: str = "") -> str | None:
-    """The modality that a word of the texts names; None if none does. The first text that names one decides, before
-    all the name of a channel, in which T1 can only mean one thing."""
-    for words, text in ((SAID, channel), *((MODALITIES, text) for text in texts)):
-        for word in re.split(r"[^a-z0-9\-]+|-(?!ray)", text.lower().replace("x_ray", "x-ray")):
-            if word in words:
-                return words[word]
-    return None
-
-
 def kind_of(path: Path) -> str:
     """image, volume or video: by the ending where that says it, else by the content. Raises InputError."""
     name = path.name.lower()
@@ -120,89 +53,3 @@ def kind_of(path: Path) -> str:
         return "image"
     scan = read(path)
     return "image" if isinstance(scan, Picture) else "video" if isinstance(scan, Video) else "volume"
-
-
-def patients_of(names: Sequence[str], pattern: str | None) -> tuple[list[str], list[str]]:
-    """The patient of each case name, and notes. Raises InputError for a pattern that is none or does not fit a name.
-
-    Without a pattern a patient's number in the name (patient007, sub-12) is taken, else what remains without a last
-    word like _frame01 or _slice3: two people taken for one cost little, one person in two splits spoils every figure.
-    """
-    if pattern is not None:
-        return [_by_pattern(pattern, name) for name in names], []
-    found = [_patient(name) for name in names]
-    if len(set(found)) == 1 < len(set(names)):
-        return list(names), [
-            f"every name begins as {found[0]!r}: each case counts as its own patient. If that is wrong, say where a "
-            "name holds the patient, as with --patient '^([^_]+)'"
-        ]
-    if len(set(found)) < len(set(names)):
-        merged = next(name for name, patient in zip(names, found, strict=True) if found.count(patient) > 1)
-        return found, [
-            f"{len(set(names))} cases are of {len(set(found))} patients, by their names ({merged} is of "
-            f"{found[list(names).index(merged)]}); --patient REGEX says it otherwise"
-        ]
-    return found, []
-
-
-def finished(drafts: Iterable[Draft], root: Path, asked: Asked, notes: list[str], **more: object) -> list[Case]:
-    """Drafts made cases under `root`; adds to `notes`. `more` are further fields of all cases."""
-    drafts = [known for draft in drafts if (known := _with_kind(draft, notes))]
-    patients = [draft.patient or "" for draft in drafts]
-    if asked.patient or not all(patients):
-        patients, said = patients_of([draft.name for draft in drafts], asked.patient)
-        notes += said
-    pairs = zip(drafts, patients, strict=True)
-    cases = [_case(d, p if asked.patient else d.patient or p, root, asked, more) for d, p in pairs]
-    if any(case.modality == UNKNOWN for case in cases):
-        notes.append(
-            "the modality is not in the names: --modality ct, mri, ultrasound, ... says it (CT is shown in HU windows)"
-        )
-    return cases
-
-
-def _with_kind(draft: Draft, notes: list[str]) -> Draft | None:
-    """The draft with its kind; None, and a note, where the file that would tell it cannot be read."""
-    try:
-        return draft if draft.kind else replace(draft, kind=kind_of(draft.image))
-    except InputError as error:
-        notes.append(f"{draft.name} is left out: {error}")
-        return None
-
-
-def _case(draft: Draft, patient: str, root: Path, asked: Asked, more: dict[str, object]) -> Case:
-    own = asked.set or draft.set or root.resolve().name
-    modality = asked.modality.lower() if asked.modality else draft.modality
-    return Case(
-        id=f"{own}/{draft.name}",
-        set=own,
-        kind=draft.kind or "volume",
-        modality=SAID.get(modality or "", modality) or UNKNOWN,
-        image=draft.image.relative_to(root).as_posix(),
-        mask=draft.mask.relative_to(root).as_posix(),
-        label_type=asked.label_type or draft.label_type or "semantic",
-        split=draft.split or "train",
-        patient=patient,
-        root=root,
-        coding=draft.coding,
-        licence=asked.licence,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-def _patient(name: str) -> str:
-    if person := PERSON.search(name):
-        return person.group(1)
-    while (shorter := OF_ONE_PATIENT.sub("", name)) != name:
-        name = shorter
-    return name
-
-
-def _by_pattern(pattern: str, name: str) -> str:
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise InputError(f"--patient {pattern!r} is no regular expression: {error}") from None
-    if match is None:
-        raise InputError(f"--patient {pattern!r} does not fit the case {name!r}")
-    return (match.group(1) if match.groups() else None) or match.group(0)

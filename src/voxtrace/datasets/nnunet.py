@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxtrace.datasets.drafting import finished
 from voxtrace.datasets.found import CHOOSE, Asked, Draft, Found
-from voxtrace.datasets.naming import finished, folders_in, modality_of, scans_in, stem
+from voxtrace.datasets.modalities import modality_of
+from voxtrace.datasets.naming import folders_in, scans_in, stem
 from voxtrace.errors import InputError
 
 LOOKED_FOR = "imagesTr/ with labelsTr/ (nnU-Net raw, with dataset.json)"

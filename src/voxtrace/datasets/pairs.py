@@ -12,8 +12,10 @@ from pathlib import Path
 
 from voxtrace.datasets.beside import MASKS, any_beside, bases, beside
 from voxtrace.datasets.coding import of_masks
+from voxtrace.datasets.drafting import finished
 from voxtrace.datasets.found import Asked, Draft, Found
-from voxtrace.datasets.naming import films_in, finished, folders_in, modality_of, scans_in, stem
+from voxtrace.datasets.modalities import modality_of
+from voxtrace.datasets.naming import films_in, folders_in, scans_in, stem
 from voxtrace.errors import InputError
 
 FRAMES = "frames"
