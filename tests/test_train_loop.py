@@ -11,10 +11,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import tiny_training as tiny
-from voxtrace.errors import InputError
+from voxtrace.errors import InputError, TrainingError
 from voxtrace.manifest import read_manifest
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
+from voxtrace.train import running
 from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.journal import read_log
 from voxtrace.train.loop import train
@@ -141,3 +142,12 @@ def test_a_tiny_net_learns_one_ball_by_heart(tmp_path):
     with Image.open(tmp_path / "pictures" / "00000060.png") as sheet:
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(2**20)}
     assert {(72, 202, 255), (255, 176, 0)} <= colours
+
+
+def test_a_net_that_is_lost_ends_the_run_with_what_to_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "LOST_STEPS", 3)
+    net = tiny.net()
+    with torch.no_grad():
+        net.no_mem_embed.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"finite for 3 steps, up to step 2: .* lower rate than 0\.001"):
+        train(replace(tiny.RECIPE, steps=9), [tiny.ball()], tmp_path, net=net)

@@ -82,6 +82,15 @@ def test_a_state_of_a_net_of_which_other_weights_were_taught_is_refused(tmp_path
         train(tiny.RECIPE, [tiny.ball()], tmp_path, net=net)
 
 
+def test_other_cases_are_warned_of_and_the_run_goes_on(tmp_path, caplog):
+    train(replace(tiny.RECIPE, steps=1), [tiny.ball()], tmp_path, net=tiny.net())
+    assert not caplog.text
+    train(replace(tiny.RECIPE, steps=2), [tiny.ball(), tiny.ball()], tmp_path, net=tiny.net())
+    assert "1 cases (" in caplog.text
+    assert "now 2 cases (" in caplog.text
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 2
+
+
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(TrainingError, match=r"state\.pt cannot be read .*delete state\.pt to begin anew"):

@@ -12,7 +12,7 @@ import torch
 from voxtrace.model.config import Fpn, Sam2Config
 from voxtrace.model.hiera import HieraConfig
 from voxtrace.model.sam2 import Sam2
-from voxtrace.train import loop
+from voxtrace.train import loop, running
 from voxtrace.train.augment import Strength
 from voxtrace.train.cases import LoadedCase, find_objects
 from voxtrace.train.clip import PromptMix
@@ -72,7 +72,7 @@ def net(seed: int = 0) -> Sam2:
 def main() -> None:
     """python tests/tiny_training.py OUT STEPS: train in a process of its own; the state is kept every half second."""
     torch.set_num_threads(1)
-    loop.SAVE_EVERY_S = 0.5
+    running.SAVE_EVERY_S = 0.5
     loop.train(replace(RECIPE, steps=int(sys.argv[2])), [ball()], Path(sys.argv[1]), net=net())
 
 

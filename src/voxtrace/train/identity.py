@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from voxtrace.checkpoints.nets import to_json
 from voxtrace.model.sam2 import Sam2
+from voxtrace.train.cases import LoadedCase
 from voxtrace.train.recipe import Recipe
 
 # What may change when a run goes on: how long it takes, where it is made, what is watched.
@@ -21,6 +23,11 @@ def identity(recipe: Recipe, net: Sam2) -> dict[str, str]:
     """Each number of the recipe that matters, the net's config, and which of its weights are taught."""
     flat = {name: repr(value) for name, value in _flat(asdict(recipe)) if name.split(".")[0] not in FREE}
     return flat | {"the net's config": to_json(net.config), "what is taught": taught(net)}
+
+
+def cases_of(cases: Sequence[LoadedCase]) -> str:
+    """How many cases there are, and a short hash of their names in their order, which decides what is drawn."""
+    return f"{len(cases)} cases ({hashlib.sha256(chr(10).join(case.id for case in cases).encode()).hexdigest()[:8]})"
 
 
 def taught(net: nn.Module) -> str:

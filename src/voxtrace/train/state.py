@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from torch import nn
 from voxtrace.errors import OutputError, TrainingError
 from voxtrace.train.optim import Average
 
+log = logging.getLogger(__name__)
+
 NAME = "state.pt"
 
 
@@ -23,6 +26,7 @@ class State:
     """Everything that changes while a net is trained. seconds: of training so far, over all resumed runs.
 
     identity: what makes it this training and no other, as texts by name; compared when it goes on.
+    cases: which ones it learns from, as a text; a change is only warned of, for a case may get lost on the way.
     left_out: {case: why} of cases that turned out to be corrupt.
     """
 
@@ -30,6 +34,7 @@ class State:
     optimiser: torch.optim.Optimizer
     average: Average
     identity: Mapping[str, str] = field(default_factory=dict)
+    cases: str = ""
     step: int = 0
     seconds: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
@@ -44,6 +49,7 @@ class State:
             "step": self.step,
             "trained_s": self.seconds,
             "identity": dict(self.identity),
+            "cases": self.cases,
             "left_out": self.left_out,
         }
         part = path.with_suffix(".part")
@@ -79,6 +85,14 @@ class State:
             raise TrainingError(f"{path} is the state of another net ({reason}); {_ways(path)}") from None
         self.step, self.seconds = found["step"], found["trained_s"]
         self.left_out = dict(found.get("left_out", {}))
+        before = found.get("cases", self.cases)
+        if before != self.cases:
+            log.warning(
+                "the cases are not those that %s began with (%s, now %s): it goes on with these",
+                path,
+                before,
+                self.cases,
+            )
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
