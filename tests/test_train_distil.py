@@ -11,7 +11,7 @@ import torch
 from seeded import randn
 from voxtrace import checkpoints
 from voxtrace.checkpoints.saving import save
-from voxtrace.errors import InputError, ModelError, OutputError
+from voxtrace.errors import InputError, ModelError, OutputError, TrainingError
 from voxtrace.model.config import CONFIGS, Fpn, Sam2Config
 from voxtrace.model.resnet import ResNetConfig
 from voxtrace.model.sam1 import Sam1, Sam1Config
@@ -270,7 +270,7 @@ def test_maps_of_a_net_have_the_widths_that_are_matched():
 
 
 def test_too_little_memory_says_what_to_change():
-    with pytest.raises(ModelError, match=r"--frames 4.*--student-size"), enough_memory(8):
+    with pytest.raises(TrainingError, match=r"--frames 4.*--student-size"), enough_memory(8):
         torch.empty(2**60)
     with pytest.raises(RuntimeError, match="shape"), enough_memory(8):
         torch.zeros(2) @ torch.zeros(3, 3)

@@ -12,8 +12,9 @@ from tyro.conf import arg
 from voxtrace.cli import outputs
 from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
+from voxtrace.datasets import find_cases
 from voxtrace.errors import InputError
-from voxtrace.manifest import Case, read_manifest, select
+from voxtrace.manifest import Case, select
 
 if TYPE_CHECKING:
     from voxtrace.train.distilling import Distilled
@@ -31,8 +32,8 @@ class Distil:
     student: Annotated[str, arg(metavar="CONFIG|FILE")]
     """The small net: a net's name, as efficienttam_ti, edgetam, litemedsam or voxtrace-small, begins with random
     weights, as does a config file (.json); a weights file goes on from there."""
-    data: Annotated[Path, arg(metavar="MANIFEST")]
-    """A manifest (.jsonl, or the folder with manifest.jsonl)."""
+    data: Annotated[Path, arg(metavar="PLACE")]
+    """Labelled cases: our manifest, or a folder laid out as nnU-Net raw, BIDS, image/mask pairs or challenge npz."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The folder for the result, the state and the log. A run that was stopped goes on in it."""
     minutes: float | None = None
@@ -40,7 +41,7 @@ class Distil:
     recipe: Annotated[Path | None, arg(metavar="FILE.toml")] = None
     """Stages, rates and losses; see recipes/distil-*.toml."""
     split: Annotated[str, arg(metavar="train|val|test|all")] = "train"
-    """Which part of the manifest."""
+    """Which part of the data."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
     """Only these sets."""
     teacher_size: Annotated[int | None, arg(metavar="PIXELS")] = None
@@ -109,11 +110,13 @@ class Distil:
         return plan
 
     def _chosen(self) -> list[Case]:
-        path = self.data / "manifest.jsonl" if self.data.is_dir() else self.data
+        found = find_cases(self.data)
+        for one in found.notes:
+            note(f"note: {one}", self.telling.silent)
         split = None if self.split == "all" else self.split
-        chosen = select(read_manifest(path), split=split, sets=self.set or None)
+        chosen = select(found.cases, split=split, sets=self.set or None)
         if not chosen:
-            raise InputError(f"{path} has no case of split {self.split!r}; choose another --split, or all")
+            raise InputError(f"{self.data} has no case of split {self.split!r}; choose another --split, or all")
         return chosen
 
     def _report(self, made: Distilled) -> None:

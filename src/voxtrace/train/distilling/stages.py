@@ -13,9 +13,10 @@ from typing import TextIO
 import torch
 from torch import Tensor, nn
 
-from voxtrace.errors import ModelError
+from voxtrace.errors import TrainingError
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.distilling.plan import Plan, Stage
+from voxtrace.train.failing import CPU_MEMORY
 from voxtrace.train.optim import Average, rate_at
 from voxtrace.train.samples import Batch, Options, Sampler
 from voxtrace.train.state import NAME, State
@@ -52,7 +53,7 @@ def carry_out(
 ) -> State:
     """Train `net` in place until the stage's end; goes on from `out` where a run was stopped. Leaves its average in it.
 
-    Raises ModelError where the step does not fit into memory.
+    Raises TrainingError where a step does not fit into memory, or the state in `out` is another net's.
     """
     device = next(net.parameters()).device
     state = State(net, _adamw(net, stage.rate, plan.weight_decay), Average(net, plan.average))
@@ -127,13 +128,14 @@ def fast(device: torch.device) -> torch.autocast:
 
 @contextmanager
 def enough_memory(frames: int) -> Iterator[None]:
-    """Turn what torch raises where memory ends into what to change. Raises ModelError."""
+    """Turn what torch raises where memory ends into what to change. Raises TrainingError."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not out_of_memory and not any(sign in str(error) for sign in CPU_MEMORY):
             raise
-        raise ModelError(
+        raise TrainingError(
             f"a step of {frames} pictures does not fit into memory. Ask for fewer (--frames {max(1, frames // 2)}), a "
             "smaller --student-size or --teacher-size, or --device cpu; what was trained so far is kept, and the same "
             "command with the change goes on from it"

@@ -60,7 +60,7 @@ def distil(
     """Distil `teacher` into `student` (in place) and write out/student.safetensors; goes on where a run was stopped.
 
     cache_bytes: so much of the teacher's embeddings is kept in out/embeddings. Raises OutputError where `out` holds
-    another distillation, ModelError where memory does not suffice.
+    another distillation, TrainingError where memory does not suffice.
     """
     device = device or torch.device("cpu")
     _same_order(out, teacher, student, plan)
