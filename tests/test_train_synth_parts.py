@@ -6,7 +6,7 @@ from scipy import ndimage
 
 torch = pytest.importorskip("torch")
 
-from voxtrace.train.synth import blemishes, ribbons, solids, vessels  # noqa: E402
+from voxtrace.train.synth import blemishes, films, ribbons, solids, vessels  # noqa: E402
 from voxtrace.train.synth.canvas import Canvas, ellipsoid  # noqa: E402
 from voxtrace.train.synth.case import in_one_piece, seen  # noqa: E402
 from voxtrace.train.synth.fields import blurred  # noqa: E402
@@ -121,3 +121,22 @@ def test_an_ellipsoid_lies_in_its_box():
         box, inside = ellipsoid(np.random.default_rng(seed), (30, 60, 70), 0.2)
         assert inside.shape == tuple(b.stop - b.start for b in box)
         assert (inside < 1).any()
+
+
+def test_a_thing_of_a_film_is_one_piece_within_its_square():
+    for seed in range(8):
+        layer = films._thing(np.random.default_rng(seed), np.array([0.5]), "cpu")
+        cover = layer[-1].numpy() > 0.5
+        assert ndimage.label(cover)[1] == 1
+        assert not (cover[[0, -1]].any() or cover[:, [0, -1]].any())
+
+
+def test_a_thing_that_leaves_is_gone_in_the_end_or_comes_back():
+    gone = back = 0
+    for seed in range(60):
+        path = films._path(np.random.default_rng(seed), 12, 0.3)
+        out = np.abs(path.centre).max(1) > 1.3
+        gone += int(out[-1])
+        back += int(out.any() and not out[0] and not out[-1])
+    assert gone > 0
+    assert back > 0

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from voxtrace.train.synth import ribbons, solids
@@ -70,7 +71,7 @@ def _thing(rng: np.random.Generator, tone: np.ndarray, device: str | torch.devic
     for _ in range(8):
         canvas = Canvas.blank((1, LAYER, LAYER))
         SHAPES[int(rng.integers(len(SHAPES)))](rng, canvas)
-        cover = canvas.labels[0] > 0
+        cover = _largest(canvas.labels[0] > 0)
         edge = cover[[0, -1]].any() or cover[:, [0, -1]].any()
         if cover.mean() > 0.06 and not edge:
             break
@@ -87,6 +88,12 @@ def _thing(rng: np.random.Generator, tone: np.ndarray, device: str | torch.devic
     texture = smooth_field(rng, (1, side, side), (1.0, rng.uniform(3, 12), rng.uniform(3, 12)), device)
     body = torch.from_numpy(tone.astype(np.float32)).to(device)[:, None, None] + texture * float(rng.uniform(0, 0.08))
     return torch.cat([body, alpha[None]])
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """Its largest connected piece: a thing is one."""
+    pieces, count = ndimage.label(mask)
+    return pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if count > 1 else mask
 
 
 def _moved(rng: np.random.Generator, layer: Tensor, path: Path, camera: Path, size: tuple[int, int]) -> Tensor:
