@@ -73,7 +73,7 @@ def main() -> None:
     """python tests/tiny_training.py OUT STEPS: train in a process of its own; the state is kept every half second."""
     torch.set_num_threads(1)
     running.SAVE_EVERY_S = 0.5
-    loop.train(replace(RECIPE, steps=int(sys.argv[2])), [ball()], Path(sys.argv[1]), net=net())
+    loop.train(replace(RECIPE, steps=int(sys.argv[2]), workers=1), [ball()], Path(sys.argv[1]), net=net())
 
 
 if __name__ == "__main__":
