@@ -45,7 +45,7 @@ class OutputError(VoxtraceError):
 
 
 class TrainingError(VoxtraceError):
-    """A training cannot begin or go on as asked: another recipe's state, too little memory, no data that may be used."""
+    """A training cannot begin or go on as asked: another recipe's state, too little memory, no usable data."""
 
 
 class SandboxError(VoxtraceError):
