@@ -20,9 +20,9 @@ from voxtrace.bench.plan import Plan
 from voxtrace.bench.rounds import Rounds, correct_in_rounds
 from voxtrace.bench.sources import cases_of
 from voxtrace.bench.truths import Target, open_case
-from voxtrace.errors import InputError, ModelError
+from voxtrace.errors import InputError, ModelError, PromptError
 from voxtrace.manifest import read_manifest
-from voxtrace.prompts import Box
+from voxtrace.prompts import Box, Point
 from voxtrace.volume import Volume
 
 pytestmark = pytest.mark.real
@@ -239,3 +239,30 @@ def test_what_cannot_be_corrected_is_refused(fake, tmp_path):
     with pytest.raises(InputError, match="video"):
         NetCorrected.start(fake)(video)
     assert not Path(tmp_path / "out").exists()
+
+
+def test_a_case_may_begin_with_a_click_on_the_deepest_pixel(tmp_path):
+    gts = shapes(3)
+    np.savez(tmp_path / "MR_case.npz", imgs=gts * 50, gts=gts, spacing=np.ones(3))
+    (case,) = cases_of(tmp_path)
+    marked = {}
+
+    class Clicked(Mended):
+        def mark(self, marks):
+            marked.update(marks)
+            return self.labels.copy()
+
+    plan = Plan(str(tmp_path), ("voxtrace-small",), prompts=("click",))
+    rounds = measure(plan, "ours", lambda scan: Clicked(scan.shape), case)
+    assert rounds.contender == ("ours", "click, then clicks", False)
+    assert rounds.dsc[0] < 0.1 < rounds.dsc[-1]
+    for label, point in marked.items():
+        assert isinstance(point, Point)
+        on_slice = np.pad(gts[int(point.z)] == label, 1)
+        depth = ndimage.distance_transform_edt(on_slice)[1:-1, 1:-1]
+        assert depth[int(point.y), int(point.x)] == depth.max()
+
+
+def test_a_case_cannot_begin_with_other_marks(tmp_path):
+    with pytest.raises(PromptError, match="a box or a click, not with scribble"):
+        interactive(Plan(str(tmp_path), ("voxtrace-small",), prompts=("scribble",)), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""A model that is corrected: marked with boxes, then with clicks, all objects of a case together."""
+"""A model that is corrected: marked, mostly with boxes, then with clicks, all objects of a case together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voxtrace.bench.truths import Target
 from voxtrace.engine import Engine
 from voxtrace.errors import InputError
 from voxtrace.io.reading import Scan
-from voxtrace.prompts import Box, Point
+from voxtrace.prompts import Box, Point, Prompt
 from voxtrace.sessions import ImageSession, Session, VolumeSession
 from voxtrace.volume import Picture, Volume
 
@@ -22,8 +22,8 @@ from voxtrace.volume import Picture, Volume
 class Corrected(Protocol):
     """A model at work on one case. Both give the (D, H, W) labels of all objects."""
 
-    def mark(self, boxes: Mapping[int, Box]) -> np.ndarray:
-        """{label: its box} -> labels."""
+    def mark(self, marks: Mapping[int, Prompt]) -> np.ndarray:
+        """{label: its first mark} -> labels."""
         ...
 
     def correct(self, clicks: Mapping[int, Click]) -> np.ndarray:
@@ -32,6 +32,14 @@ class Corrected(Protocol):
 
 
 Start = Callable[[Scan], Corrected]
+
+
+def first_mark(target: Target, kind: str, z_range: bool) -> Prompt:
+    """What an object is begun with: its "box", or a "click" on its deepest pixel, on the marked frame."""
+    if kind == "box":
+        return box_of(target, z_range)
+    (place,) = simulate.clicks(target.marked, 1, np.random.default_rng(0))
+    return Point(target.frame, *place.tolist())
 
 
 def box_of(target: Target, z_range: bool) -> Box:
@@ -69,11 +77,11 @@ class NetCorrected:
 
         return opened
 
-    def mark(self, boxes: Mapping[int, Box]) -> np.ndarray:
+    def mark(self, marks: Mapping[int, Prompt]) -> np.ndarray:
         """Begin every object."""
-        for label, box in boxes.items():
+        for label, mark in marks.items():
             self.names[label] = f"object {label}"
-            self.session.add(box, self.names[label])
+            self.session.add(mark, self.names[label])
         return self._labels()
 
     def correct(self, clicks: Mapping[int, Click]) -> np.ndarray:
@@ -97,9 +105,9 @@ class Watched:
     model: Corrected
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint16))
 
-    def mark(self, boxes: Mapping[int, Box]) -> np.ndarray:
+    def mark(self, marks: Mapping[int, Prompt]) -> np.ndarray:
         """As the model does."""
-        self.labels = self.model.mark(boxes)
+        self.labels = self.model.mark(marks)
         return self.labels
 
     def correct(self, clicks: Mapping[int, Click]) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from voxtrace.bench.corrections import NetCorrected, Start, Watched, box_of
+from voxtrace.bench.corrections import NetCorrected, Start, Watched, first_mark
 from voxtrace.bench.evaluate import make_folder
 from voxtrace.bench.files import write_json, write_text
 from voxtrace.bench.lock import lock, settings, write_lock
@@ -25,7 +25,7 @@ from voxtrace.bench.rounds import Rounds, about, correct_in_rounds, csv_row, los
 from voxtrace.bench.scoring import scores
 from voxtrace.bench.truths import Target, open_case
 from voxtrace.bench.worst import ABOUT, Worst
-from voxtrace.errors import ModelError
+from voxtrace.errors import ModelError, PromptError
 from voxtrace.eval.journal import Journal
 from voxtrace.eval.results import FAILED
 from voxtrace.eval.summary import summaries
@@ -37,6 +37,7 @@ from voxtrace.volume import Volume
 WHAT = "interactive"
 METRICS = ("dsc_auc", "nsd_auc", "dsc_final", "nsd_final", "seconds_total")
 KINDS = ("image", "volume")
+FIRST_MARKS = (("box",), ("click",))
 CLICK_COLUMNS = ("model", "case", "step", "object", "z", "y", "x", "positive")
 Tell = Callable[[Rounds, int, int], None]
 
@@ -44,8 +45,11 @@ Tell = Callable[[Rounds, int, int], None]
 def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = ()) -> list[Rounds]:
     """Correct every case with every model. Videos are left out: their errors are known on some frames only.
 
-    A run that was stopped goes on; failed cases are tried again. Raises as `evaluate` does.
+    The plan's one prompt is the first mark: a box, or a click. A run that was stopped goes on; failed cases are tried
+    again. Raises as `evaluate` does, and PromptError for another first mark.
     """
+    if plan.prompts not in FIRST_MARKS:
+        raise PromptError(f"a correction begins with a box or a click, not with {', '.join(plan.prompts)}")
     methods = [_net(method) for method in plan.methods()]
     cases = [case for case in plan.cases() if case.kind in KINDS]
     settled = settings(plan.settings(), cases, methods)
@@ -71,15 +75,15 @@ def interactive(plan: Plan, out: Path, tell: Tell | None = None, *, command: Seq
 
 def measure(plan: Plan, name: str, start: Start, case: Case, worst: Worst | None = None) -> Rounds:
     """One case. start: opens the model on a scan. worst: is offered the case's worst object."""
-    told = plan.z_ranges[0]
+    told, begun = plan.z_ranges[0], plan.prompts[0]
     try:
         scan, targets = open_case(case, plan.objects)
         spacing = scan.spacing_mm if isinstance(scan, Volume) else (1.0, 1.0, 1.0)
         model = Watched(start(scan))
-        fields = correct_in_rounds(model, targets, spacing, plan.tolerance, told)
+        fields = correct_in_rounds(model, targets, spacing, plan.tolerance, told, begun)
     except Exception as error:
-        return Rounds(**about(case, name, told), **lost_rounds(error))
-    rounds = Rounds(**about(case, name, told), **fields)
+        return Rounds(**about(case, name, told, begun), **lost_rounds(error))
+    rounds = Rounds(**about(case, name, told, begun), **fields)
     if worst is not None and rounds.status != FAILED:
         _offer(worst, rounds, scan, targets, model.labels, plan.tolerance)
     return rounds
@@ -94,7 +98,7 @@ def _offer(
     clicks = [Point(z, y, x, positive) for _, label, z, y, x, positive in rounds.clicks if label == target.label]
     own = {"prompt": rounds.contender[1], "object": target.label, "dsc": score.dsc, "nsd": score.nsd}
     named = {name: getattr(rounds, name) for name in ABOUT if name not in own}
-    worst.offer(named | own, scan, target, labels == target.label, [box_of(target, rounds.z_range), *clicks])
+    worst.offer(named | own, scan, target, labels == target.label, [first_mark(target, rounds.begun, rounds.z_range), *clicks])
 
 
 def write(out: Path, found: Sequence[Rounds], cases: Sequence[Case], seed: int) -> None:

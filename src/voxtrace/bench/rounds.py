@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.bench.clicks import next_click
-from voxtrace.bench.corrections import Corrected, box_of
+from voxtrace.bench.corrections import Corrected, first_mark
 from voxtrace.bench.truths import Target
 from voxtrace.eval.metrics import score
 from voxtrace.eval.results import DONE, FAILED
@@ -28,7 +28,9 @@ SECONDS_AN_OBJECT = 90  # the challenge's limit
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """A case's six steps. dsc, nsd, seconds: of each. clicks: (step 1..5, label, z, y, x, positive) in their order."""
+    """A case's six steps. dsc, nsd, seconds: of each. clicks: (step 1..5, label, z, y, x, positive) in their order.
+    begun: by a box, as published, or a click.
+    """
 
     model: str
     z_range: bool
@@ -44,11 +46,12 @@ class Rounds:
     clicks: tuple[tuple[int, int, int, int, int, bool], ...] = ()
     status: str = DONE
     error: str = ""
+    begun: str = "box"
 
     @property
     def contender(self) -> tuple[str, str, bool]:
         """As of a Row."""
-        return self.model, "box, then clicks", self.z_range
+        return self.model, f"{self.begun}, then clicks", self.z_range
 
     @property
     def dsc_auc(self) -> float:
@@ -83,18 +86,24 @@ class Rounds:
 
 
 def correct_in_rounds(
-    model: Corrected, targets: Sequence[Target], spacing_mm: Sequence[float], tolerance: float, z_range: bool = False
+    model: Corrected,
+    targets: Sequence[Target],
+    spacing_mm: Sequence[float],
+    tolerance: float,
+    z_range: bool = False,
+    begun: str = "box",
 ) -> dict[str, Any]:
     """The measured fields of Rounds for one case. An error ends it: the steps that are left count as 0."""
     dsc, nsd, seconds, clicks = [], [], [], []
     labels = np.zeros(targets[0].mask.shape, np.uint16)
     error = ""
+    marks = {t.label: first_mark(t, begun, z_range) for t in targets}
     for step in range(CLICKS + 1):
         found = {t.label: c for t in targets if step and (c := next_click(labels == t.label, t.mask))}
         clicks += [(step, label, c.z, c.y, c.x, c.positive) for label, c in found.items()]
         start = time.perf_counter()
         try:
-            labels = model.correct(found) if step else model.mark({t.label: box_of(t, z_range) for t in targets})
+            labels = model.correct(found) if step else model.mark(marks)
         except Exception as problem:
             error = f"step {step + 1}: {type(problem).__name__}: {problem}"
             break
@@ -139,11 +148,12 @@ def lost_rounds(error: Exception) -> dict[str, Any]:
     return {"objects": 0, "dsc": nothing, "nsd": nothing, "seconds": nothing, "status": FAILED, "error": text}
 
 
-def about(case: Case, model: str, z_range: bool) -> dict[str, Any]:
+def about(case: Case, model: str, z_range: bool, begun: str = "box") -> dict[str, Any]:
     """The fields of Rounds that say what was measured."""
     return {
         "model": model,
         "z_range": z_range,
+        "begun": begun,
         "set": case.set,
         "case": case.id,
         "kind": case.kind,

@@ -79,6 +79,8 @@ class Interactive:
     cases: CaseOptions
     model: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
     """Names of `voxtrace weights list`, or weights files. By default voxtrace-small."""
+    start: Literal["box", "click"] = "box"
+    """The first mark. The challenge begins with a box."""
     z_range: bool = False
     """Tell the z range with the box, as the challenge's own boxes do."""
     telling: TellOptions = field(default_factory=TellOptions)
@@ -86,7 +88,8 @@ class Interactive:
     def run(self) -> int:
         """Measure; returns 0, or 3 if some cases failed."""
         options = self.cases
-        plan = options.plan(self.model or (engines.DEFAULT_MODEL,), z_ranges=(self.z_range,))
+        models = self.model or (engines.DEFAULT_MODEL,)
+        plan = options.plan(models, prompts=(self.start,), z_ranges=(self.z_range,))
         outputs.check_folder(options.out)
         with progress("correcting", self.telling.silent, "cases") as advance:
 
