@@ -20,7 +20,7 @@ from voxtrace.prompts import FramePrompt
 from voxtrace.view import View, Whole, moved
 
 SHOWN_BEFORE = (1.0, 0.5)  # how much the last frame counts, and the one before it
-SHOWN_OF_SET = 4  # how many of a set's pictures a net looks at
+SHOWN_OF_SET = 4  # how many of a set's marked pictures a net looks at
 SHOWN_MARKED = 0.9  # how much a marked frame counts, to the power of its distance beyond 1
 LOOKS = 4  # at one frame: the first, and three more through other windows while the mask touches the border
 
@@ -189,11 +189,12 @@ class _Going:
         return not self.stopped and frame in self.walk.course.order
 
     def shown(self, frame: int, recalled: Recalled) -> Recalled:
-        """With earlier frames that were seen through this window, by weight; in a set without order those that are
-        recalled, for their looks alone."""
+        """With earlier frames that were seen through this window, by weight; in a set without order those that a person
+        marked, for their looks alone: masks that a net found itself spread its mistakes (nucleus of white blood cells,
+        one prompt: mean DSC 0.71 with them, 0.86 without)."""
         if not self.walk.course.step:
-            alike = [entry for entry, _ in recalled.memories][:SHOWN_OF_SET]
-            return replace(recalled, shown=tuple((entry, 1.0) for entry in alike), placed=False)
+            marked = [entry for entry, _ in recalled.memories if entry.prompted][:SHOWN_OF_SET]
+            return replace(recalled, shown=tuple((entry, 1.0) for entry in marked), placed=False)
         near = [(t, weight) for t, weight in zip(self.latest, SHOWN_BEFORE, strict=False)]
         if self.anchor not in self.latest:
             near.append((self.anchor, SHOWN_MARKED ** (abs(frame - self.anchor.frame) - 1)))

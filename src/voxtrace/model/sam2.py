@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from voxtrace.model.config import Sam2Config
 from voxtrace.model.layers import MLP
 from voxtrace.model.local import near_clicks
+from voxtrace.model.looks import looks
 from voxtrace.model.mask_decoder import MaskDecoder, Masks, choose, resize
 from voxtrace.model.memory_attention import MemoryAttention, MemoryAttentionLayer
 from voxtrace.model.memory_encoder import MemoryEncoder
@@ -204,10 +205,30 @@ class Sam2(nn.Module):
                 self._candidates(conditioned, encoded, *_no_points(embedding), None), self.config.multimask_following
             )
         shown = self.hints(shown, encoded.image, count)
-        known = shown[0].placed * shown[0].logits
-        candidates = self._candidates(conditioned, encoded, *_no_points(embedding), known)
-        candidates = self._refined(candidates, encoded.image, shown, conditioned)
+        candidates = self._redrawn_as(shown, encoded, conditioned)
+        if not (shown[0].placed or self.training):
+            candidates = self._drawn_by_looks(candidates, shown, encoded, conditioned)
         return self._chosen(candidates, self.config.multimask_following)
+
+    def _redrawn_as(self, shown: Sequence[Shown], encoded: Encoded, conditioned: Tensor) -> Masks:
+        """Hinted nets: all masks on a frame, from frames shown."""
+        assert encoded.image is not None
+        known = shown[0].placed * shown[0].logits
+        candidates = self._candidates(conditioned, encoded, *_no_points(conditioned), known)
+        return self._refined(candidates, encoded.image, shown, conditioned)
+
+    def _drawn_by_looks(
+        self, candidates: Masks, shown: Sequence[Shown], encoded: Encoded, conditioned: Tensor
+    ) -> Masks:
+        """Where the place of an object is not known but its colours tell it, they draw a first mask."""
+        assert encoded.image is not None
+        drawn, reliable = looks(encoded.image, [(s.logits, s.image) for s in shown])
+        if not reliable.any():
+            return candidates
+        redrawn = self._redrawn_as([Shown(drawn, encoded.image)], encoded, conditioned)
+        logits = torch.where(reliable[:, None, None, None], redrawn.logits, candidates.logits)
+        score = torch.where(reliable[:, None], redrawn.object_score, candidates.object_score)
+        return candidates._replace(logits=logits, object_score=score)
 
     def hints(self, shown: Sequence[Shown], image: Tensor, count: int) -> tuple[Shown, ...]:
         """Masks of earlier frames as the refiner wants them: certain in at most MASK_SCALE / 2 and, once trained, twice
