@@ -212,7 +212,7 @@ def test_missed_is_nothing_for_a_twin_and_one_for_each_channels_mean():
     plan = replace(PLAN, features=Stage(0.5, 1e-3, 4))
     windows = Windows(discs(), samples(plan, large, large.net), plan, 4)
     twin = Lesson(large.net, Matching([32, 4, 8], [32, 4, 8], 0.5, "smooth_l1"))
-    assert missed(twin, large, windows.held_out(1), torch.device("cpu")) == pytest.approx(0, abs=1e-9)
+    assert missed(FeatureLoss(twin, large), windows.held_out(1), torch.device("cpu")) == pytest.approx(0, abs=1e-9)
     goal = randn(5, 3, 4, 4) + torch.tensor([10.0, -5.0, 0.0])[:, None, None]
     mean = goal.mean((0, 2, 3), keepdim=True).expand_as(goal)
     assert float(Matching([3], [3], 0, "mse")([mean], [goal])[1]) == pytest.approx(1, abs=1e-5)

@@ -62,11 +62,11 @@ def taught(teacher: nn.Module, windows: Tensor) -> Maps:
 
 
 @torch.no_grad()
-def missed(lesson: Lesson, teacher: Teacher, batches: Iterable[Batch], device: torch.device) -> float:
+def missed(loss: FeatureLoss, batches: Iterable[Batch], device: torch.device) -> float:
     """The mean share of the teacher's embedding that the student, in eval mode, misses on `batches`."""
+    lesson = loss.lesson
     was = lesson.training
     lesson.eval()
-    loss = FeatureLoss(lesson, teacher)
     shares = [loss(batch.images[:, 0].to(device), batch.masks[:, 0], 0)[1]["missed"] for batch in batches]
     lesson.train(was)
     return sum(shares) / len(shares)

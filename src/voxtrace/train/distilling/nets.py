@@ -84,11 +84,13 @@ def notes(teacher: nn.Module, student: nn.Module) -> list[str]:
             f"({large.name}, {weights(teacher) / 1e6:.1f} M): it will cost more and hardly become better"
         )
     if large.image_size != small.image_size:
-        said.append(
-            f"the teacher sees every window at {large.image_size} px, the student at {small.image_size} px; the "
-            f"teacher's {large.embedding_size} x {large.embedding_size} embedding is brought to the student's "
-            f"{small.embedding_size} x {small.embedding_size}, so details finer than that cannot be learned from it"
-        )
+        told = f"the teacher sees every window at {large.image_size} px, the student at {small.image_size} px"
+        if large.embedding_size != small.embedding_size:
+            told += (
+                f"; the teacher's {large.embedding_size} x {large.embedding_size} embedding is brought to the student's "
+                f"{small.embedding_size} x {small.embedding_size}, so finer details cannot be learned from it"
+            )
+        said.append(told)
     if large.dim != small.dim:
         said.append(
             f"the teacher's embedding has {large.dim} channels, the student's {small.dim}: a projection between them "

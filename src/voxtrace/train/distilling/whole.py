@@ -29,7 +29,7 @@ from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
 from voxtrace.train.telling import Tell
 
-HELD_OUT = 4  # batches on which the error is measured before and after
+HELD_OUT = 2  # batches on which the error is measured before and after
 ORDER = "distil.json"
 
 
@@ -74,12 +74,12 @@ def distil(
     with enough_memory(1):
         widths = channels(student, blank), channels(teacher.net, blank)
     lesson = Lesson(student, Matching(*widths, plan.fine, plan.loss)).to(device)
-    with enough_memory(plan.features.frames):
-        before = missed(lesson, teacher, windows.held_out(HELD_OUT), device)
     kept = Embeddings(out / "embeddings", teacher.identity, cache_bytes) if cache_bytes else None
     loss = FeatureLoss(lesson, teacher, kept)
+    with enough_memory(plan.features.frames):
+        before = missed(loss, windows.held_out(HELD_OUT), device)
     steps = {"features": carry_out(lesson, plan.features, plan, windows, loss, out / "features", tell, "features").step}
-    after = missed(lesson, teacher, windows.held_out(HELD_OUT), device)
+    after = missed(loss, windows.held_out(HELD_OUT), device)
     pictures = Windows(cases, options, replace(plan, views=0), plan.masks.frames)
     steps["masks"] = carry_out(
         student, plan.masks, plan, pictures, MaskLoss(student, teacher, plan), out / "masks", tell, "masks"
