@@ -147,14 +147,13 @@ class _Run:
 
     def _recalled(self, objects: list[int], time: int) -> list[Recalled]:
         shown = self.rng.random() < self.mix.hint
-        looks = (self.rng.random(self.mix.memories) < 0.5).tolist()
         recalled = []
         for object in objects:
             clip = self.clip_of[object]
             bank = self.banks[object]
             features = TorchFeatures((0, 0), self.frames[time].frame(clip))
             if self.way == "set":
-                recalled.append(recalled_of_set(self.policy, bank, time, features, looks))
+                recalled.append(recalled_of_set(self.policy, bank, time, features))
             else:
                 last = self.latest[object] if shown else None
                 recalled.append(recalled_in_order(self.policy, bank, time, features, last))

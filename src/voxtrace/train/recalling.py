@@ -22,8 +22,6 @@ from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded,
 from voxtrace.train.marking import PromptMix
 from voxtrace.train.samples import Way
 
-LOOKED_AT = 2  # pictures of a set; each costs as much as drawing a frame anew
-
 
 def policy_of(mix: PromptMix, way: Way, rng: np.random.Generator) -> MemoryPolicy:
     """SAM 2's own for clips; for sets the one that the recipe names."""
@@ -42,14 +40,10 @@ def recalled_in_order(
     return replace(recalled, shown=((last, 1.0),) if last is not None and last.image is not None else ())
 
 
-def recalled_of_set(
-    policy: MemoryPolicy, bank: Bank, time: int, features: TorchFeatures, looks: Sequence[bool]
-) -> Recalled:
-    """The marked picture and those that the policy chooses; of the latter `looks` says which are looked at."""
+def recalled_of_set(policy: MemoryPolicy, bank: Bank, time: int, features: TorchFeatures) -> Recalled:
+    """The marked picture, which is shown too, and those that the policy chooses."""
     recalled = policy.recall(bank, time, 0, features)
-    entries = [entry for entry, _ in recalled.memories]
-    looked_at = [entry for index, entry in enumerate(entries) if not index or looks[index - 1]][:LOOKED_AT]
-    return replace(recalled, shown=tuple((entry, 1.0) for entry in looked_at), placed=False)
+    return replace(recalled, shown=tuple((entry, 1.0) for entry in bank.prompted), placed=False)
 
 
 def followed(net: Sam2, encoded: Encoded, recalled: Sequence[Recalled]) -> Heads:
