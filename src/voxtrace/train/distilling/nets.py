@@ -87,8 +87,8 @@ def notes(teacher: nn.Module, student: nn.Module) -> list[str]:
         told = f"the teacher sees every window at {large.image_size} px, the student at {small.image_size} px"
         if large.embedding_size != small.embedding_size:
             told += (
-                f"; the teacher's {large.embedding_size} x {large.embedding_size} embedding is brought to the student's "
-                f"{small.embedding_size} x {small.embedding_size}, so finer details cannot be learned from it"
+                f"; the teacher's {large.embedding_size} x {large.embedding_size} embedding is brought to the student's"
+                f" {small.embedding_size} x {small.embedding_size}, so finer details cannot be learned from it"
             )
         said.append(told)
     if large.dim != small.dim:
