@@ -18,7 +18,7 @@ from voxtrace.cli import main
 from voxtrace.errors import CaseMissingError
 from voxtrace.manifest import Case
 from voxtrace.report.trained import report
-from voxtrace.train.gathering import load_each, permitted
+from voxtrace.train.gathering import load_each, permitted, shipped
 from voxtrace.train.recipe import Recipe
 
 pytestmark = pytest.mark.torch
@@ -172,6 +172,14 @@ def test_only_weights_that_are_given_away_leave_cases_out(marked, ships, everyth
     cases = [case(number, free) for number, free in enumerate(marked)]
     found, _ = permitted(cases, Recipe("r", "voxtrace-small", ships=ships), everything)
     assert [one.id for one in found] == [f"a/{number}" for number in seen]
+
+
+def test_what_a_recipe_is_to_be_without_is_never_seen():
+    cases = [case(number, True) for number in range(3)]
+    for ships in (True, False):
+        recipe = Recipe("r", "voxtrace-small", ships=ships, without=["a/1"])
+        assert [one.id for one in permitted(cases, recipe)[0]] == ["a/0", "a/2"]
+        assert [one.id for one in shipped(cases, recipe)] == ["a/0", "a/2"]
 
 
 def test_what_cannot_be_read_is_named_and_counted(place, caplog):

@@ -98,7 +98,8 @@ def _offer(
     clicks = [Point(z, y, x, positive) for _, label, z, y, x, positive in rounds.clicks if label == target.label]
     own = {"prompt": rounds.contender[1], "object": target.label, "dsc": score.dsc, "nsd": score.nsd}
     named = {name: getattr(rounds, name) for name in ABOUT if name not in own}
-    worst.offer(named | own, scan, target, labels == target.label, [first_mark(target, rounds.begun, rounds.z_range), *clicks])
+    marks = [first_mark(target, rounds.begun, rounds.z_range), *clicks]
+    worst.offer(named | own, scan, target, labels == target.label, marks)
 
 
 def write(out: Path, found: Sequence[Rounds], cases: Sequence[Case], seed: int) -> None:

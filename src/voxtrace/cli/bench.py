@@ -12,16 +12,17 @@ import tyro
 from tyro.conf import Positional, arg
 
 from voxtrace import engines
+from voxtrace.bench.goals import goals, table
 from voxtrace.bench.interactive import METRICS, interactive
 from voxtrace.bench.modalities import PROMPTS, modalities, models_here
 from voxtrace.bench.robustness import LEVELS, robustness
 from voxtrace.bench.rounds import Rounds
 from voxtrace.bench.verify import TOLERANCE, verify
 from voxtrace.cli import outputs
-from voxtrace.cli.measuring import FAILED, Z_RANGES, CaseOptions, carry_out, figure
+from voxtrace.cli.measuring import FAILED, Z_RANGES, CaseOptions, carry_out, figure, row_line
 from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, progress, say
-from voxtrace.eval.results import FAILED as LOST
+from voxtrace.eval.results import FAILED as LOST, Row
 from voxtrace.eval.summary import summaries
 
 Faults = Literal["box-jitter", "click-jitter", "wrong-clicks"]
@@ -117,6 +118,35 @@ class Interactive:
 
 
 @dataclass(frozen=True)
+class Goals:
+    """What the embedded weights are trained for, each task beside its goal: boxes, clicks, corrections, volumes,
+    videos, one prompt for a set. Writes goals.md and goals.json, and a folder for each task."""
+
+    cases: CaseOptions
+    model: str = engines.DEFAULT_MODEL
+    """A name of `voxtrace weights list`, or a weights file."""
+    telling: TellOptions = field(default_factory=TellOptions)
+
+    def run(self) -> int:
+        """Measure; returns 0, or 3 if some cases failed."""
+        plan = self.cases.plan((self.model,))
+        outputs.check_folder(self.cases.out)
+        outputs.make_folder(self.cases.out)
+        with progress("measuring", self.telling.silent, "cases") as advance:
+
+            def tell(row: Row, begun: int, total: int) -> None:
+                note(row_line(row), self.telling.silent or sys.stderr.isatty())
+                advance(begun, total)
+
+            lines = goals(plan, self.cases.out, tell, command=sys.argv[1:])
+        if self.telling.json:
+            print_json({"figures": lines})
+        else:
+            say(table(lines))
+        return FAILED if any(line["failed"] for line in lines) else 0
+
+
+@dataclass(frozen=True)
 class Verify:
     """Repeat a run from its lock.json and compare every figure. Exit code 0 if all came out again, else 3."""
 
@@ -152,12 +182,13 @@ class Verify:
 
 @dataclass(frozen=True)
 class Bench:
-    """Benchmarks: across modalities, interactive, with faulty prompts; and a run repeated from its lock."""
+    """Benchmarks: across modalities, interactive, with faulty prompts, goals of the training; and a run repeated."""
 
     action: (
         Annotated[Modalities, tyro.conf.subcommand("modalities")]
         | Annotated[Interactive, tyro.conf.subcommand("interactive")]
         | Annotated[Robustness, tyro.conf.subcommand("robustness")]
+        | Annotated[Goals, tyro.conf.subcommand("goals")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
     )
 

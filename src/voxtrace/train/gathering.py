@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from voxtrace.errors import TrainingError, VoxtraceError
-from voxtrace.manifest import Case
+from voxtrace.manifest import Case, shipped_training_cases
 from voxtrace.train.cases import LoadedCase, load_case
 from voxtrace.train.recipe import Recipe
 
@@ -20,8 +20,9 @@ def permitted(cases: Sequence[Case], recipe: Recipe, all_licences: bool = False)
 
     A recipe of weights that are given away (`ships`) sees only cases marked may_train_shipped_weights, wherever a
     manifest marks any; a manifest that marks none is a user's own, whose weights are the user's affair. Other recipes
-    see everything.
+    see everything. The recipe's `without` are left out of any.
     """
+    cases = [case for case in cases if case.id not in recipe.without]
     free = [case for case in cases if case.may_train_shipped_weights is True]
     if not recipe.ships:
         return list(cases), "all cases: the recipe's weights are not given away"
@@ -30,6 +31,11 @@ def permitted(cases: Sequence[Case], recipe: Recipe, all_licences: bool = False)
     if not free:
         return list(cases), "all cases, none is marked may_train_shipped_weights: these weights may not be given away"
     return free, f"{len(free)} of {len(cases)} cases: those that may train weights that are given away"
+
+
+def shipped(cases: Sequence[Case], recipe: Recipe) -> list[Case]:
+    """What embedded weights may see: marked as such, of split "train", and not among the recipe's `without`."""
+    return [case for case in shipped_training_cases(cases) if case.id not in recipe.without]
 
 
 def load_each(cases: Iterable[Case]) -> tuple[list[LoadedCase], dict[str, str]]:

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from voxtrace.manifest import read_manifest, shipped_training_cases
+from voxtrace.manifest import read_manifest
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.beginning import built, checkpointed, set_training
 from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.distributed import joined
 from voxtrace.train.failing import explained
+from voxtrace.train.gathering import shipped
 from voxtrace.train.identity import cases_of, identity
 from voxtrace.train.optim import Average, adamw
 from voxtrace.train.recipe import Recipe, read_recipe
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the state and the log go")
     args = parser.parse_args()
     recipe = read_recipe(args.recipe)
-    train(recipe, load_cases(shipped_training_cases(read_manifest(args.data / "manifest.jsonl"))), args.out)
+    train(recipe, load_cases(shipped(read_manifest(args.data / "manifest.jsonl"), recipe)), args.out)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Recipe:
     parts: a step's clips are gone through in so many parts, one after the other, or on as many processes at once.
     checkpointing: the trunk's activations are computed twice and not kept. pictures: minutes between sheets of what the
     net draws; 0 for none. ships: weights that are given away, so only cases with may_train_shipped_weights.
+    without: cases never seen, by id, such as another scan of a person who is held out.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Recipe:
     checkpointing: bool = False
     pictures: float = 10.0
     ships: bool = False
+    without: list[str] = field(default_factory=list)
     samples: Options = field(default_factory=Options)
     prompts: PromptMix = field(default_factory=PromptMix)
     losses: LossWeights = field(default_factory=LossWeights)

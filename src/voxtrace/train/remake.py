@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from voxtrace.errors import TrainingError, VoxtraceError
-from voxtrace.manifest import read_manifest, shipped_training_cases
-from voxtrace.train.gathering import load_each
+from voxtrace.manifest import read_manifest
+from voxtrace.train.gathering import load_each, shipped
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe, read_recipe
 from voxtrace.train.ship import ship
@@ -32,7 +32,7 @@ def remake(recipes: Sequence[Path], data: Path, card: Path, out: Path, to: Path)
     """
     stages = [read_recipe(path) for path in recipes]
     tell(plan(stages))
-    cases = shipped_training_cases(read_manifest(data / "manifest.jsonl"))
+    cases = shipped(read_manifest(data / "manifest.jsonl"), stages[-1])
     if not cases:
         raise TrainingError(f"no training case in {data} is marked may_train_shipped_weights; nothing may be shipped")
     loaded, left_out = load_each(cases)

@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 
 from voxtrace.checkpoints.saving import save
-from voxtrace.manifest import Case, read_manifest, shipped_training_cases
+from voxtrace.manifest import Case, read_manifest
 from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.feeding import clips
+from voxtrace.train.gathering import shipped
 from voxtrace.train.recipe import Recipe, read_recipe
 
 
@@ -32,7 +33,7 @@ def ship(state: Path, recipe_file: Path, data: Path, card: Path, out: Path) -> s
     found = torch.load(state, weights_only=True, map_location="cpu")
     net = Sam2(config)
     net.load_state_dict(found["average"])
-    cases = shipped_training_cases(read_manifest(data / "manifest.jsonl"))
+    cases = shipped(read_manifest(data / "manifest.jsonl"), recipe)
     settle_norms(net, recipe, load_cases(cases))
     metadata = {
         "card": card.read_text() if card.is_file() else "",
