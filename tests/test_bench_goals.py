@@ -14,7 +14,7 @@ pytestmark = pytest.mark.torch
 
 def test_every_task_that_the_data_have_is_measured_and_the_others_are_named(tmp_path, capsys):
     data, net = write_cases(tmp_path / "data"), write_net(tmp_path / "tiny.safetensors")
-    vessels = [json.loads(line) for line in data.read_text().splitlines()][0]
+    vessels = json.loads(data.read_text().splitlines()[0])
     vessels |= {"id": "fundus__drive_vessels/0", "set": "fundus__drive_vessels"}
     data.write_text(data.read_text() + json.dumps(vessels) + "\n")
     assert run("bench", "goals", "--data", data, "--model", net, "--out", tmp_path / "out", "--quiet") == 0
