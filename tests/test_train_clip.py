@@ -20,10 +20,12 @@ from voxtrace.model.resnet import ResNetConfig  # noqa: E402
 from voxtrace.model.sam2 import Sam2  # noqa: E402
 from voxtrace.prompts import Recist, Scribble  # noqa: E402
 from voxtrace.sessions import ImageSession  # noqa: E402
+from voxtrace.train import marking  # noqa: E402
 from voxtrace.train.clip import PromptMix, clip_losses  # noqa: E402
-from voxtrace.train.losses import LossWeights  # noqa: E402
+from voxtrace.train.losses import LossWeights, mean_loss  # noqa: E402
+from voxtrace.train.marked_frames import corrected  # noqa: E402
 from voxtrace.train.marking import first_marks, more_marks, stacked  # noqa: E402
-from voxtrace.train.recalling import entries, followed  # noqa: E402
+from voxtrace.train.recalling import entries, followed, picked  # noqa: E402
 from voxtrace.volume import Picture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -251,3 +253,83 @@ def test_correcting_clicks_lie_where_the_mix_says():
     assert all(mask[y, x] for y, x in places)
     assert any(guess[y, x] for y, x in places)
     assert set(kinds) == {1}
+
+
+# What a step's loss is
+
+
+def test_a_step_counts_each_decoded_mask_once_whenever_its_object_appears():
+    late = [NOTHING, NOTHING, disc(8, 22), disc(9, 22)]
+    images, truth = clip_of(MOVING, late)
+
+    def found(shown: Tensor) -> list:
+        return clip_losses(net(), images, shown, BOX, LossWeights(), np.random.default_rng(0))
+
+    one, other = found(truth[:, :1]), found(truth[:, 1:])
+    assert (len(one), len(other)) == (4, 2)
+    alone = torch.stack([loss.total for loss in one + other]).mean()
+    assert float(mean_loss(found(truth)).detach()) == pytest.approx(float(alone.detach()), rel=1e-4)
+
+
+# Gradients of what is recalled of marked frames
+
+
+def test_gradients_of_a_followed_frame_reach_the_mask_that_was_drawn_on_the_marked_one():
+    """As in SAM 2's training; what is remembered is cut to 0 and 1 as it is at inference."""
+    own = net()
+    images, truth = clip_of(MOVING)
+    frame = own.encode(images[0, :1])
+    heads = own.begin_with_mask(frame, truth[0, :, :1])
+    drawn = (0.05 * heads.logits).requires_grad_()
+    (entry,) = entries(own, frame, heads._replace(logits=drawn), truth[0, :, 0], 0, prompted=True)
+    entry.memory.square().sum().backward()
+    assert float(drawn.grad.abs().sum()) > 0
+    own.eval()
+    (used,) = entries(own, frame, heads, truth[0, :, 0], 0, prompted=True)
+    assert torch.equal(entry.memory, used.memory)
+
+
+def test_pointers_and_memories_agree_on_whether_the_object_is_there():
+    own = net()
+    images, truth = clip_of(MOVING, [NOTHING] * 4)
+    rows = [0, 0, 1, 1]
+    shown = truth[0, rows, 0]
+    frame = own.encode(images[0, :1].expand(4, -1, -1, -1))
+    heads = own.begin(frame, torch.tensor([[[8.0, 15.0]]]).expand(4, -1, -1), torch.ones(4, 1, dtype=torch.int64))
+    guessed = torch.tensor([[5.0], [-5.0], [5.0], [-5.0]])
+    absent = own.no_obj_ptr.expand(4, -1)
+    pointer = torch.where(guessed > 0, own.obj_ptr_proj(heads.candidates.tokens[:, 0]), absent)
+    made = entries(own, frame, heads._replace(object_score=guessed, pointer=pointer), shown, 0, prompted=False)
+    assert [bool(torch.equal(entry.pointer, own.no_obj_ptr)) for entry in made] == [False, False, True, True]
+    assert torch.allclose(made[0].pointer, made[1].pointer, atol=1e-5)
+
+
+# Corrections, as a session makes them
+
+
+def test_a_given_mask_is_corrected_by_clicks_on_it_and_no_box():
+    own = net()
+    losses(own, *clip_of(MOVING[:1]), replace(MASK, correction=1.0, rounds=3))
+    for asked, (_, labels) in enumerate(own.only("begin"), 1):
+        assert len(labels[0]) == asked
+        assert set(labels[0]) <= {0, 1}
+
+
+def test_where_nothing_was_found_the_click_comes_without_a_mask():
+    """A session gives no mask that has no voxel."""
+    own, given = net(), []
+
+    def begin(encoded, points_xy, labels, masks=None):
+        given.append((len(points_xy), masks is not None))
+        return Sam2.begin(own, encoded, points_xy, labels, masks)
+
+    own.begin = begin
+    images, truth = clip_of([MOVING[0]], [disc(8, 22)])
+    frames = picked(own.encode(images[0]), [0, 0])
+    drawn = torch.stack([truth[0, 0] * 20 - 10, torch.full_like(truth[0, 1], -1024.0)])
+    heads, (loss,) = corrected(
+        own, frames, drawn, [marking.NOTHING] * 2, truth[0, :, 0], MASK, LossWeights(), np.random.default_rng(0)
+    )
+    assert given == [(1, True), (1, False)]
+    assert heads.logits.shape == (2, 1, 32, 32)
+    assert torch.isfinite(loss.total)

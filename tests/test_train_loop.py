@@ -17,10 +17,14 @@ from voxtrace.model.config import CONFIGS
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train import running
 from voxtrace.train.cases import LoadedCase, load_cases
+from voxtrace.train.distributed import World
 from voxtrace.train.journal import read_log
 from voxtrace.train.loop import train
+from voxtrace.train.optim import Average, adamw
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
+from voxtrace.train.state import State
+from voxtrace.train.stepping import Part, take_step
 from voxtrace.train.watching import choose_watched, follow
 
 pytestmark = pytest.mark.torch
@@ -151,3 +155,17 @@ def test_a_net_that_is_lost_ends_the_run_with_what_to_change(tmp_path, monkeypat
         net.no_mem_embed.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"finite for 3 steps, up to step 2: .* lower rate than 0\.001"):
         train(replace(tiny.RECIPE, steps=9), [tiny.ball()], tmp_path, net=net)
+
+
+def test_a_lost_step_leaves_nothing_behind():
+    torch.manual_seed(0)
+    net = Sam2(CONFIGS["voxtrace-small"].at(64)).train()
+    state = State(net, adamw(net, tiny.RECIPE), Average(net, 0.9))
+    before = {name: weight.clone() for name, weight in net.named_parameters()}
+    images, truth = torch.randn(1, 2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
+    truth[..., 20:40, 20:40] = 1
+    images[0, 1, 0, 3, 3] = torch.inf
+    outcome = take_step(state, tiny.RECIPE, [Part(0, images, truth, "clip")], 1, World(device=torch.device("cpu")))
+    assert not np.isfinite(outcome.norm)
+    assert all(torch.equal(weight, before[name]) for name, weight in net.named_parameters())
+    assert all(bool(value.isfinite().all()) for value in net.state_dict().values())

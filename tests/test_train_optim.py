@@ -51,6 +51,26 @@ def test_every_weight_is_in_one_group_with_its_rate_and_only_matrices_decay():
     assert named["image_encoder.trunk.blocks.1.norm1.weight"]["weight_decay"] == 0
 
 
+FAMILIES = ["voxtrace-small", "sam2.1_hiera_tiny", "sam2_hiera_tiny", "efficienttam_ti", "edgetam"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_of_each_family_all_is_taught_once_layers_decay_and_trunks_learn_slower_towards_the_image(family):
+    with torch.device("meta"):
+        net = Sam2(CONFIGS[family])
+    groups = adamw(net, PUBLISHED).param_groups
+    found = [(id(weight), group) for group in groups for weight in group["params"]]
+    assert sorted(key for key, _ in found) == sorted(id(weight) for weight in net.parameters())
+    own = {name: dict(found)[id(weight)] for name, weight in net.named_parameters()}
+    layers = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    of_layers = {f"{name}.weight" for name, layer in net.named_modules() if isinstance(layer, layers)}
+    assert all(own[name]["weight_decay"] == pytest.approx(0.1) for name in of_layers)
+    assert {name for name in own if name.endswith("bias") and own[name]["weight_decay"]} == set()
+    shares = [group["share"] for name, group in own.items() if name.startswith("image_encoder.trunk.")]
+    assert min(shares) <= 0.6 * 0.9**5 + 1e-9
+    assert len(set(shares)) >= 5
+
+
 class Counter:
     """Writes the size of each tensor that is kept for the way back into a list, with the number of the run."""
 

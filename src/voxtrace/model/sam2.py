@@ -244,7 +244,10 @@ class Sam2(nn.Module):
         logits (N, 1, any, any), resized to the image. certain: a person's prompt made the mask; it is cut to 0 and 1.
         """
         logits = resize(logits, self.config.image_size)
-        probability = (logits > 0).to(logits.dtype) if certain else logits.sigmoid()
+        probability = logits.sigmoid()
+        if certain:  # in training with the gradient of what was cut: SAM 2's training does not cut
+            cut = (logits > 0).to(logits.dtype)
+            probability = cut + (probability - probability.detach()) if self.training else cut
         memory = self.memory_encoder(encoded.embedding, probability * MASK_SCALE + MASK_BIAS)
         absent = (object_score <= 0).to(memory.dtype)[..., None, None]
         return self.spatial_perceiver(memory + absent * self.no_obj_embed_spatial[..., None, None])

@@ -32,8 +32,7 @@ def clip_losses(
     rng: np.random.Generator,
     way: Way = "clip",
 ) -> list[FrameLoss]:
-    """Losses of each decoded frame of B clips; each a mean over all objects, those that are not on the frame yet
-    counting as 0.
+    """Losses of each decoded frame of B clips; each a mean over the objects decoded there, with their share of all.
 
     images: (B, T, 3, S, S) normalised; truth: (B, T, S, S) of 0 and 1, or (B, O, T, S, S) for up to O objects a clip.
     A frame is encoded once for all of them. An object is marked on the frame where it first shows 20 pixels (else most)
@@ -168,9 +167,8 @@ class _Run:
         return picked(self.frames[time], [self.clip_of[object] for object in objects])
 
     def _shared(self, losses: list[FrameLoss], objects: list[int]) -> list[FrameLoss]:
-        """Losses of some objects as parts of a mean over all."""
-        share = len(objects) / len(self.clip_of)
-        return losses if share == 1 else [replace(loss, total=loss.total * share) for loss in losses]
+        """Losses of some objects, which count for less than those of all."""
+        return [replace(loss, share=len(objects) / len(self.clip_of)) for loss in losses]
 
 
 __all__ = ["PromptMix", "clip_losses"]

@@ -5,6 +5,7 @@ Default weights are the published ones (MedSAM2's recipe: focal 20, dice 1, IoU 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,11 +41,18 @@ class LossWeights:
 
 @dataclass(frozen=True, slots=True)
 class FrameLoss:
-    """Means over the batch: the sum to be minimised, and for the log the Dice of the chosen masks (present only)."""
+    """Means over the N objects decoded: the sum to be minimised, and for the log the Dice of the chosen masks (present
+    only). share: of all objects of the batch, those decoded."""
 
     total: Tensor
     dice_score: Tensor
     presence_accuracy: Tensor
+    share: float = 1.0
+
+
+def mean_loss(losses: Sequence[FrameLoss]) -> Tensor:
+    """The mean over all masks that were decoded: a frame on which few objects are counts for as many."""
+    return torch.stack([loss.total * loss.share for loss in losses]).sum() / sum(loss.share for loss in losses)
 
 
 def frame_loss(masks: Masks, truth: Tensor, ambiguous: bool, weights: LossWeights) -> FrameLoss:

@@ -10,7 +10,8 @@ from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Sam2
 from voxtrace.prompts import FramePrompt
 from voxtrace.train.disturb import disturbed
 from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
-from voxtrace.train.marking import Kind, PromptMix, first_marks, more_marks, stacked
+from voxtrace.train.marking import NOTHING, Kind, PromptMix, first_marks, more_marks, stacked
+from voxtrace.train.recalling import joined, picked
 
 
 def begun(
@@ -30,9 +31,10 @@ def begun(
     """
     if kind == "mask" and followed:
         return net.begin_with_mask(frame, truth[:, None].float()), []
-    prompts = first_marks(truth.cpu().numpy() > 0, kind, mix, rng)
     if kind == "mask" and mix.correction:
-        return corrected(net, frame, as_logits(disturbed(truth, rng)), prompts, truth, mix, weights, rng)
+        nothing = [NOTHING] * len(truth)
+        return corrected(net, frame, as_logits(disturbed(truth, rng)), nothing, truth, mix, weights, rng)
+    prompts = first_marks(truth.cpu().numpy() > 0, kind, mix, rng)
     heads, losses = _decoded(net, frame, prompts, None, truth, weights)
     if rng.random() >= mix.correction:
         return heads, losses
@@ -50,8 +52,8 @@ def corrected(
     weights: LossWeights,
     rng: np.random.Generator,
 ) -> tuple[Heads, list[FrameLoss]]:
-    """One to `rounds` clicks, each in the error that is left, with the mask so far as the hint: what a person does
-    next. `prompts`: the marks that were there before; boxes are not drawn again."""
+    """One to `rounds` clicks, each in the error that is left, with the mask so far as the hint where it has a pixel:
+    what a person does next. `prompts`: the marks that were there before; boxes are not drawn again."""
     losses: list[FrameLoss] = []
     masks = truth.cpu().numpy() > 0
     for _ in range(int(rng.integers(1, mix.rounds + 1))):
@@ -72,7 +74,19 @@ def _decoded(
     net: Sam2, frame: Encoded, prompts: list[FramePrompt], hint: Tensor | None, truth: Tensor, weights: LossWeights
 ) -> tuple[Heads, list[FrameLoss]]:
     points, labels = stacked(prompts, truth.shape[-1], truth.device)
-    heads = net.begin(frame, points, labels, hint)
+    heads = net.begin(frame, points, labels) if hint is None else _hinted(net, frame, points, labels, hint)
     assert heads.candidates is not None
     few, many = net.config.multimask
     return heads, [frame_loss(heads.candidates, truth, few <= points.shape[1] <= many, weights)]
+
+
+def _hinted(net: Sam2, frame: Encoded, points: Tensor, labels: Tensor, hint: Tensor) -> Heads:
+    """N objects begun with the masks (N, 1, s, s) so far; those that are empty are not shown, as in a session."""
+    drawn = (hint > MASK_BIAS).flatten(1).any(1).tolist()
+    groups = [[row for row, there in enumerate(drawn) if there == shown] for shown in (True, False)]
+    parts = [
+        net.begin(picked(frame, rows), points[rows], labels[rows], hint[rows] if drawn[rows[0]] else None)
+        for rows in groups
+        if rows
+    ]
+    return joined(parts, groups[0] + groups[1])

@@ -12,28 +12,36 @@ from torch import Tensor, nn
 from voxtrace.errors import InputError
 from voxtrace.train.recipe import Recipe
 
-BLOCK = re.compile(r"image_encoder\.trunk\.(?:blocks|stages)\.(\d+)\.")
-FIRST = ("image_encoder.trunk.patch_embed.", "image_encoder.trunk.stem.")
+BLOCK = re.compile(r"image_encoder\.trunk\.(?:blocks\.|stages\.|body\.stages_)(\d+)\.")
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+FIRST = tuple(f"image_encoder.trunk.{part}." for part in ("patch_embed", "stem", "body.stem"))
 
 
 def adamw(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW of what requires a gradient; biases, norms and single vectors (embeddings of one row) are not decayed.
+    """AdamW of what requires a gradient, decayed as `decayed` says.
 
     Each group holds its share of the rate as `share`; `set_rate` multiplies it in.
     """
     depth = _depth(net)
+    matrices = {id(weight) for weight in decayed(net)}
     groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, True): [], (1.0, False): []}
     for name, weight in net.named_parameters():
         if weight.requires_grad:
-            decayed = weight.ndim > 1 and weight.shape[0] > 1
-            groups.setdefault((share_of(name, depth, recipe), decayed), []).append(weight)
+            groups.setdefault((share_of(name, depth, recipe), id(weight) in matrices), []).append(weight)
     if not any(groups.values()):
         raise InputError("nothing is left to train: every parameter of the net is frozen")
     options = [
-        {"params": weights, "weight_decay": recipe.weight_decay * decayed, "share": share}
-        for (share, decayed), weights in groups.items()
+        {"params": weights, "weight_decay": recipe.weight_decay * is_decayed, "share": share}
+        for (share, is_decayed), weights in groups.items()
     ]
     return torch.optim.AdamW(options, lr=recipe.rate, betas=(0.9, recipe.beta2), fused=True)
+
+
+def decayed(net: nn.Module) -> list[nn.Parameter]:
+    """Weights that decay: of layers, also of those with one output, and tables of several rows. Biases, norms and
+    single vectors (embeddings of one row) do not."""
+    of_layers = {id(layer.weight) for layer in net.modules() if isinstance(layer, LAYERS)}
+    return [w for w in net.parameters() if w.ndim > 1 and (len(w) > 1 or id(w) in of_layers)]
 
 
 def share_of(name: str, depth: int, recipe: Recipe) -> float:
@@ -50,7 +58,7 @@ def share_of(name: str, depth: int, recipe: Recipe) -> float:
 
 
 def _depth(net: nn.Module) -> int:
-    """Blocks in the trunk; 0 where it is not made of numbered ones."""
+    """Blocks in the trunk, or stages where those are numbered; 0 where it is made of neither."""
     return 1 + max((int(found[1]) for name, _ in net.named_parameters() if (found := BLOCK.match(name))), default=-1)
 
 

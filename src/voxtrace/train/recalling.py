@@ -2,7 +2,7 @@
 
 Each object of a batch has a bank of its own. Objects with equally many memories are followed in one call, others in
 calls of their own, so nothing is padded and no object's outcome depends on what else is in the batch. Gradients go
-through what is recalled.
+through memories and pointers; masks that hinted nets are shown are taken as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from voxtrace.engine import Recalled
 from voxtrace.engines.torch import TorchEntry, TorchFeatures, laid_out, memory_layout
 from voxtrace.memory import OF_SETS, Bank, Fifo, MemoryPolicy, SelfSorting
 from voxtrace.model.mask_decoder import Masks
+from voxtrace.model.object_pointer import hide_absent
 from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, NO_OBJECT_LOGIT, Encoded, Heads, Sam2
 from voxtrace.train.marking import PromptMix
 from voxtrace.train.samples import Way
@@ -62,7 +63,7 @@ def entries(
     net: Sam2, encoded: Encoded, heads: Heads, truth: Tensor, time: int, prompted: bool, shown: Tensor | None = None
 ) -> list[TorchEntry]:
     """What is remembered of N objects on a frame; truth (N, S, S). shown: mask logits to show instead of the own."""
-    logits, score = _forced(heads, truth)
+    logits, score, pointers = _forced(net, heads, truth)
     memory = net.remember(encoded, logits, score, certain=prompted)
     drawn = logits.detach() if shown is None else shown
     scores, ious = score[:, 0].tolist(), heads.iou.detach().float().tolist()
@@ -70,19 +71,23 @@ def entries(
     for index, (object_score, iou) in enumerate(zip(scores, ious, strict=True)):
         row = slice(index, index + 1)
         frame = encoded.frames(row)
-        parts = memory[row], heads.pointer[row], drawn[row], frame.embedding, frame.image
+        parts = memory[row], pointers[row], drawn[row], frame.embedding, frame.image
         made.append(TorchEntry(time, prompted, object_score, iou, *parts))
     return made
 
 
-def _forced(heads: Heads, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Mask logits and object score to remember, with the truth deciding whether the object is there: early in training
-    the net's own guess would throw half of the masks away, and nothing could be learned from what follows."""
+def _forced(net: Sam2, heads: Heads, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mask logits, object score and pointers to remember, with the truth deciding whether the object is there: early in
+    training the net's own guess would throw half of them away, and nothing could be learned from what follows."""
     raw = heads.logits if heads.candidates is None else heads.candidates.logits[:, :1].float()
     shown = torch.where(heads.logits > NO_OBJECT_LOGIT, heads.logits, raw)
     present = truth.flatten(1).any(1)[:, None]
     score = torch.where(present, MASK_SCALE + MASK_BIAS, MASK_BIAS)
-    return torch.where(present[..., None, None], shown, NO_OBJECT_LOGIT), score
+    pointer = heads.pointer
+    if heads.candidates is not None and pointer.shape[1]:  # a refiner by itself has none
+        own = hide_absent(net.obj_ptr_proj(heads.candidates.tokens[:, 0]), score, net.no_obj_ptr)
+        pointer = torch.where((heads.object_score > 0) == present, pointer, own)
+    return torch.where(present[..., None, None], shown, NO_OBJECT_LOGIT), score, pointer
 
 
 def picked(encoded: Encoded, rows: list[int]) -> Encoded:

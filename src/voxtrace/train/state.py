@@ -39,6 +39,14 @@ class State:
     seconds: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
 
+    @torch.no_grad()
+    def forget_statistics(self) -> None:
+        """Running statistics of batch norms that a lost step made infinite become their average's again: nothing else
+        would ever mend them, and the average would be lost with them."""
+        for name, buffer in self.net.named_buffers():
+            if name in self.average.state and not buffer.isfinite().all():
+                buffer.copy_(self.average.state[name])
+
     def save(self, path: Path) -> None:
         """Write it whole or not at all. Raises OutputError."""
         content = {

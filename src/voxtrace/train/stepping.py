@@ -12,7 +12,7 @@ from torch import Tensor
 from voxtrace.model.sam2 import Sam2
 from voxtrace.train.clip import clip_losses
 from voxtrace.train.distributed import World
-from voxtrace.train.losses import FrameLoss
+from voxtrace.train.losses import FrameLoss, mean_loss
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Way
 from voxtrace.train.state import State
@@ -20,8 +20,8 @@ from voxtrace.train.state import State
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of a step's clips: images (B, T, 3, S, S), truth (B, T, S, S), asked for in one way; number: among the
-    parts of all processes."""
+    """Some of a step's clips: images (B, T, 3, S, S), truth (B, T, S, S), or (B, O, T, S, S) for up to O objects each,
+    asked for in one way; number: among the parts of all processes."""
 
     number: int
     images: Tensor
@@ -51,7 +51,7 @@ def take_step(state: State, recipe: Recipe, parts: Iterable[Part], count: int, w
         losses = _losses(state, recipe, part)
         if not losses:
             continue
-        total = torch.stack([loss.total for loss in losses]).mean()
+        total = mean_loss(losses)
         (total / count).backward()
         dice = torch.stack([loss.dice_score for loss in losses]).mean()
         present = torch.stack([loss.presence_accuracy for loss in losses]).mean()
@@ -64,6 +64,8 @@ def take_step(state: State, recipe: Recipe, parts: Iterable[Part], count: int, w
     norm = torch.nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
     if torch.isfinite(norm):
         state.optimiser.step()
+    else:
+        state.forget_statistics()
     return Outcome(loss / count, dice_sum / taught, present_sum / taught, float(norm))
 
 

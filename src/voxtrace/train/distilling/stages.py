@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -17,9 +17,10 @@ from voxtrace.errors import TrainingError
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.distilling.plan import Plan, Stage
 from voxtrace.train.failing import CPU_MEMORY
-from voxtrace.train.optim import Average, rate_at
+from voxtrace.train.optim import Average, decayed, rate_at
 from voxtrace.train.samples import Batch, Options, Sampler
 from voxtrace.train.state import NAME, State
+from voxtrace.train.stepping import fast_bfloat16
 from voxtrace.train.synth import SynthPool
 from voxtrace.train.telling import Step, Tell
 
@@ -33,7 +34,7 @@ class Windows:
 
     def __init__(self, cases: Sequence[LoadedCase], options: Options, plan: Plan, frames: int) -> None:
         pool = SynthPool(seed=plan.seed) if options.synthetic else None
-        self.sampler = Sampler(cases, pool, plan.seed, 1, options)
+        self.sampler = Sampler(cases, pool, plan.seed, 1, replace(options, objects=1))
         self.frames, self.workers = frames, plan.workers
         self.period = max(1, plan.views // frames) if plan.views else 2**31
 
@@ -94,10 +95,13 @@ def carry_out(
 
 
 def _adamw(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Biases, norms and single vectors are not decayed."""
-    decayed = [p for p in net.parameters() if p.requires_grad and p.ndim > 1 and p.shape[0] > 1]
-    free = [p for p in net.parameters() if p.requires_grad and not (p.ndim > 1 and p.shape[0] > 1)]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    """One rate for all; what does not decay is the same as in any other training."""
+    matrices = {id(weight) for weight in decayed(net)}
+    taught = [weight for weight in net.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in taught if (id(w) in matrices) == decays], "weight_decay": weight_decay * decays}
+        for decays in (True, False)
+    ]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
@@ -117,13 +121,14 @@ def _step(
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), plan.clip_norm)
     if torch.isfinite(norm):
         state.optimiser.step()
+    else:
+        state.forget_statistics()
     return float(loss.detach()), parts, float(norm)
 
 
 def fast(device: torch.device) -> torch.autocast:
-    """bfloat16 where it is faster: on CUDA, and on a CPU with AMX tiles."""
-    enabled = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    """bfloat16 where it is faster."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device))
 
 
 @contextmanager
