@@ -78,6 +78,56 @@ def test_what_is_not_known_is_named_with_its_place_and_what_is_known(read, more,
 
 
 @pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ('rate = "fast"\n', r"r\.toml: rate is 'fast'; a number is needed"),
+        ("frames = [8]\n", r"frames is \[8\]; a whole number is needed"),
+        ("frames = 8.5\n", r"frames is 8\.5; a whole number is needed"),
+        ("minutes = nan\n", r"minutes is nan; a number is needed"),
+        ("minutes = -2\n", r"minutes is -2; it must be above 0"),
+        ("workers = -1\n", r"workers is -1; it must be 0 or more"),
+        ("workers = true\n", r"workers is True; a whole number is needed"),
+        ("ships = 1\n", r"ships is 1; true or false is needed"),
+        ("start = 5\n", r"start is 5; a text in quotes is needed"),
+        ('without = "a"\n', r"without is 'a'; a list, each a text in quotes, is needed"),
+        ("samples = 5\n", r"\[samples\] is 5; a table is expected"),
+        ("lengths = 4\n", r"\[lengths\] is 4; a table is expected"),
+        ("[lengths]\nfour = 0.5\n", r"\[lengths\]: four is no clip length; lines like 4 = 0\.5"),
+        ('[lengths]\n4 = "a"\n', r"\[lengths\]: 4 = 'a'; a chance of 0 or more"),
+        ("[lengths]\n1 = 0.5\n4 = -1.0\n", r"\[lengths\]: 4 = -1\.0; a chance of 0 or more"),
+        ('[prompts]\nbox = "x"\n', r"\[prompts\]: box is 'x'; a number is needed"),
+        ("[prompts]\nbox = -3\n", r"\[prompts\]: box is -3; it must be 0 or more"),
+        ("[samples]\nzoom = 2.0\n", r"\[samples\]: zoom is 2\.0; a list of 2, each a number, is needed"),
+        ("[samples]\nzoom = [1.0, 2.0, 3.0]\n", r"zoom is \[1\.0, 2\.0, 3\.0\]; a list of 2"),
+        ('[samples.set_weights]\nct = "3"\n', r"set_weights is .*; a table, each value a number, is needed"),
+        ("[samples]\nstrength = 1\n", r"\[samples\.strength\] is 1; a table is expected"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named_with_what_is_needed(read, more, named):
+    with pytest.raises(InputError, match=named):
+        read(more)
+
+
+def test_an_image_size_that_the_net_cannot_take_is_refused_before_the_training(tmp_path):
+    (tmp_path / "r.toml").write_text(HEAD.replace("96", "100"))
+    with pytest.raises(
+        InputError, match=r"r\.toml: image size 100 does not suit voxtrace-small: give a multiple of 32"
+    ):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_a_folder_is_no_recipe(tmp_path):
+    with pytest.raises(InputError, match=r"is a folder; name the \.toml file in it"):
+        read_recipe(tmp_path)
+
+
+def test_values_stay_as_they_are_written_for_a_state_remembers_them_so(read):
+    recipe = read("rate = 1\n[samples]\nzoom = [2, 3.0]\n")
+    assert repr(recipe.rate) == "1"
+    assert repr(recipe.samples.zoom) == "[2, 3.0]"
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [('name = "x"\n', "model must be given"), ('name = "x"\nmodel = "samm"\n', "model 'samm' is unknown")],
 )

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from voxtrace.errors import InputError
+from voxtrace.checkpoints.nets import resized
+from voxtrace.errors import InputError, ModelError
 from voxtrace.model.config import CONFIGS
 from voxtrace.train.augment import Strength
 from voxtrace.train.clip import PromptMix
 from voxtrace.train.losses import LossWeights
 from voxtrace.train.samples import Options
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+from voxtrace.train.tables import lengths_of, made, read_table, table_of
 
 Stage = Literal["refiner", "net"]
 
@@ -72,25 +67,21 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a TOML file. Raises InputError naming unknown and missing keys, an unknown model or stage."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"no recipe at {path}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from None
-    lengths = {int(k): float(v) for k, v in table.pop("lengths", {1: 1.0}).items()}
-    drawn = {"size": table.get("image_size", 256), **table.pop("samples", {})}
-    strength = _made(Strength, drawn.pop("strength", {}), f"{path} [samples.strength]")
-    samples = _made(Options, {**drawn, "strength": strength}, f"{path} [samples]")
-    prompts = _made(PromptMix, table.pop("prompts", {}), f"{path} [prompts]")
-    losses = _made(LossWeights, table.pop("losses", {}), f"{path} [losses]")
-    recipe: Recipe = _made(
+    """Read a TOML file. Raises InputError naming unknown and missing keys, values of a wrong type, an unknown model or
+    stage."""
+    table = read_table(path)
+    lengths = lengths_of(table.pop("lengths", {1: 1.0}), f"{path} [lengths]")
+    drawn = {"size": table.get("image_size", 256), **table_of(table.pop("samples", {}), f"{path} [samples]")}
+    strength = made(Strength, drawn.pop("strength", {}), f"{path} [samples.strength]")
+    samples = made(Options, {**drawn, "strength": strength}, f"{path} [samples]")
+    prompts = made(PromptMix, table.pop("prompts", {}), f"{path} [prompts]")
+    losses = made(LossWeights, table.pop("losses", {}), f"{path} [losses]")
+    for key, choices in (("model", tuple(CONFIGS)), ("stage", get_args(Stage))):
+        if key in table and table[key] not in choices:
+            raise InputError(f"{path}: {key} {table[key]!r} is unknown; one of {', '.join(choices)}")
+    recipe: Recipe = made(
         Recipe, {**table, "lengths": lengths, "samples": samples, "prompts": prompts, "losses": losses}, str(path)
     )
-    for key, choices in (("model", tuple(CONFIGS)), ("stage", get_args(Stage))):
-        if getattr(recipe, key) not in choices:
-            raise InputError(f"{path}: {key} {getattr(recipe, key)!r} is unknown; one of {', '.join(choices)}")
     _check(recipe, path)
     return recipe
 
@@ -100,21 +91,17 @@ def _check(recipe: Recipe, path: Path) -> None:
     for key in ("image_size", "steps", "minutes", "frames", "rate", "parts", "clip_norm"):
         if getattr(recipe, key) <= 0:
             raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must be above 0")
+    for key in ("workers", "seed", "pictures", "weight_decay"):
+        if getattr(recipe, key) < 0:
+            raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must be 0 or more")
     for key, low, high in (("warm_up", 0, 0.99), ("average", 0, 0.999999), ("layer_decay", 0.01, 1), ("floor", 0, 1)):
         if not low <= getattr(recipe, key) <= high:
             raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must lie between {low} and {high}")
-    if not recipe.lengths or min(recipe.lengths) < 1 or not any(round(c * 20) > 0 for c in recipe.lengths.values()):
-        raise InputError(
-            f"{path} [lengths]: give at least one length of 1 or more frames with a chance of 0.05 or more"
-        )
-
-
-def _made(kind: type, values: dict[str, Any], where: str) -> Any:
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InputError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    missing = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING and f.name not in values]
-    if missing:
-        raise InputError(f"{where}: {', '.join(missing)} must be given")
-    return kind(**values)
+    for part, table in (("samples", recipe.samples), ("prompts", recipe.prompts), ("losses", recipe.losses)):
+        below = [f.name for f in fields(table) if isinstance(v := getattr(table, f.name), int | float) and v < 0]
+        if below:
+            raise InputError(f"{path} [{part}]: {below[0]} is {getattr(table, below[0])}; it must be 0 or more")
+    try:
+        resized(CONFIGS[recipe.model], recipe.image_size)
+    except ModelError as error:
+        raise InputError(f"{path}: {error}") from None

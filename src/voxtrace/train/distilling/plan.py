@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from voxtrace.errors import InputError
 from voxtrace.train.augment import Strength
 from voxtrace.train.clip import PromptMix
 from voxtrace.train.losses import LossWeights
 from voxtrace.train.samples import Options
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from voxtrace.train.tables import lengths_of, made, read_table, table_of
 
 Measure = Literal["mse", "smooth_l1"]
 FAR = 1_000_000  # steps: the minutes end a stage unless a recipe says otherwise
@@ -83,39 +78,19 @@ STAGES = ("features", "masks", "clips")
 
 def read_plan(path: Path) -> Plan:
     """Read a TOML file. Raises InputError naming unknown keys and values that mean nothing."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no recipe at {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from None
+    table = read_table(path)
     if table.get("loss", "mse") not in get_args(Measure):
         raise InputError(f"{path}: loss {table['loss']!r} is unknown; one of {', '.join(get_args(Measure))}")
     for name in STAGES:
         if name in table:
-            table[name] = _made(Stage, table[name], f"{path} [{name}]", getattr(Plan(), name))
+            table[name] = made(Stage, table[name], f"{path} [{name}]", getattr(Plan(), name))
     if "samples" in table:
-        strength = _made(Strength, table["samples"].pop("strength", {}), f"{path} [samples.strength]")
-        table["samples"] = _made(Options, {**table["samples"], "strength": strength}, f"{path} [samples]")
+        drawn = dict(table_of(table["samples"], f"{path} [samples]"))
+        strength = made(Strength, drawn.pop("strength", {}), f"{path} [samples.strength]")
+        table["samples"] = made(Options, {**drawn, "strength": strength}, f"{path} [samples]")
     for name, kind in (("prompts", PromptMix), ("losses", LossWeights)):
-        table[name] = _made(kind, table.get(name, {}), f"{path} [{name}]")
+        table[name] = made(kind, table.get(name, {}), f"{path} [{name}]")
     if "lengths" in table:
-        table["lengths"] = {int(length): float(chance) for length, chance in table["lengths"].items()}
-    plan: Plan = _made(Plan, table, str(path))
+        table["lengths"] = lengths_of(table["lengths"], f"{path} [lengths]")
+    plan: Plan = made(Plan, table, str(path))
     return plan
-
-
-def _made(kind: type, values: Any, where: str, like: Any = None) -> Any:
-    """`kind` from a table; what the table leaves out is as in `like`, or the default."""
-    if not isinstance(values, dict):
-        raise InputError(f"{where} is {values!r}; a table is expected")
-    known = {f.name: f for f in fields(kind)}
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    if like is not None:
-        return replace(like, **values)
-    missing = [n for n, f in known.items() if f.default is f.default_factory is MISSING and n not in values]
-    if missing:
-        raise InputError(f"{where}: {', '.join(missing)} must be given")
-    return kind(**values)
