@@ -16,7 +16,8 @@ from voxtrace.prompts import Box  # noqa: E402
 from voxtrace.sessions import ImageSession  # noqa: E402
 from voxtrace.train.augment import Strength  # noqa: E402
 from voxtrace.train.cases import LoadedCase, find_objects  # noqa: E402
-from voxtrace.train.framing import Options, choose_frames, choose_others, choose_window  # noqa: E402
+from voxtrace.train.framing import choose_frames, choose_others, choose_window  # noqa: E402
+from voxtrace.train.options import Options  # noqa: E402
 from voxtrace.train.samples import Sampler, cut_clip  # noqa: E402
 from voxtrace.view import WORTH_CUTTING  # noqa: E402
 from voxtrace.volume import Picture  # noqa: E402

@@ -202,6 +202,40 @@ def test_sets_are_drawn_by_the_square_root_of_their_size():
     assert share == pytest.approx(4 / 5, abs=0.06)
 
 
+def test_balanced_modalities_are_drawn_alike_and_their_sets_by_the_square_root_of_their_size():
+    many = [replace(ball_case("many"), modality="ct") for _ in range(16)]
+    few = [replace(ball_case(name), modality="mr") for name in ("a", "a", "a", "a", "b")]
+    shares = {}
+    for balance in ("set", "modality"):
+        sampler = Sampler([*many, *few], seed=0, options=replace(PLAIN, balance=balance, volumes=1.0))
+        rng = np.random.default_rng(0)
+        sets = np.array([sampler._case(rng, 1, 0).set for _ in range(900)])
+        shares[balance] = [np.mean(sets == name) for name in ("many", "a", "b")]
+    assert shares["set"] == pytest.approx([4 / 7, 2 / 7, 1 / 7], abs=0.05)
+    assert shares["modality"] == pytest.approx([1 / 2, 1 / 3, 1 / 6], abs=0.05)
+
+
+def test_a_set_of_several_modalities_counts_in_each():
+    mixed = [replace(ball_case("mixed"), modality=modality) for modality in ("ct", "ct", "ct", "mr")]
+    sampler = Sampler(mixed, seed=0, options=replace(PLAIN, balance="modality", volumes=1.0))
+    rng = np.random.default_rng(0)
+    share = np.mean([sampler._case(rng, 1, 0).modality == "mr" for _ in range(600)])
+    assert share == pytest.approx(1 / 2, abs=0.06)
+
+
+def test_an_unknown_balance_and_no_object_are_refused():
+    with pytest.raises(InputError, match=r"balance 'patient' is unknown; one of set, modality"):
+        Options(balance="patient")
+    with pytest.raises(InputError, match="objects is 0; a clip follows at least 1"):
+        Options(objects=0)
+
+
+@pytest.mark.parametrize("other", [{"volumes": 0.0}, {"set_weights": {"balls": 0.0}}])
+def test_cases_of_which_none_may_be_drawn_are_refused_before_the_first_step(other):
+    with pytest.raises(InputError, match="clips of 2 frames: there are 0 pictures and 1 volumes and videos; give"):
+        Sampler([ball_case()], clip_length=2, options=replace(PLAIN, **other))
+
+
 def test_shares_of_pictures_volumes_and_synthetic_cases_are_kept():
     sampler = Sampler([ball_case("v"), picture_case("p")], SynthPool(0, size=2), seed=0)
     rng = np.random.default_rng(0)

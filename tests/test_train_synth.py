@@ -9,7 +9,7 @@ from scipy import ndimage
 torch = pytest.importorskip("torch")
 
 from voxtrace.train.cases import LoadedCase  # noqa: E402
-from voxtrace.train.framing import Options  # noqa: E402
+from voxtrace.train.options import Options  # noqa: E402
 from voxtrace.train.samples import Sampler, cut_clip  # noqa: E402
 from voxtrace.train.synth import SynthPool, smooth_noise, synthetic_case, synthetic_film  # noqa: E402
 from voxtrace.train.synth.visibility import CONTRAST, RIM  # noqa: E402

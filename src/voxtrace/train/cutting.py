@@ -13,7 +13,6 @@ import numpy as np
 
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.framing import (
-    Options,
     box_of,
     choose_axis,
     choose_frames,
@@ -21,6 +20,7 @@ from voxtrace.train.framing import (
     choose_others,
     choose_window,
 )
+from voxtrace.train.options import Options
 from voxtrace.train.rendering import rendered
 
 VISIBLE_PIXELS = 20  # an object must have so many on the frame of the clip where it is marked

@@ -10,17 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from voxtrace.train import augment
-from voxtrace.train.cases import HIGH_PERCENTILES, LOW_PERCENTILES, LabelledObject, LoadedCase
-from voxtrace.train.framing import Options, Rectangle
-
-CT_WINDOWS_HU = {  # level, width
-    "soft": (40.0, 400.0),
-    "liver": (60.0, 200.0),
-    "lung": (-600.0, 1500.0),
-    "bone": (400.0, 1800.0),
-    "wide": (200.0, 2400.0),
-}
-CT_SHARES = (0.6, 0.1, 0.12, 0.1, 0.08)
+from voxtrace.train.cases import LabelledObject, LoadedCase
+from voxtrace.train.framing import Rectangle
+from voxtrace.train.options import Options
+from voxtrace.train.shades import shades
 
 
 def rendered(
@@ -140,7 +133,7 @@ def _source(case, targets, axis, order, area, factor, rng) -> torch.Tensor:  # t
     pictures = torch.from_numpy(frames)
     pictures = pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
     shown = int(masks[:, 0].any((1, 2)).argmax())  # the frame on which the first target appears
-    low, high = _shades(case, frames[shown], masks[shown, 0] > 0, rng)
+    low, high = shades(case, frames[shown], masks[shown, 0] > 0, rng)
     pictures = augment.pooled(pictures.float(), factor).sub_(low).div_(high - low).clamp_(0, 1)
     return torch.cat([pictures, augment.pooled(torch.from_numpy(masks).float(), factor)], 1)
 
@@ -151,23 +144,6 @@ def _paste(canvas: np.ndarray, first: tuple[int, int], patch: np.ndarray, origin
     bottom, right = min(y + patch.shape[0], canvas.shape[0]), min(x + patch.shape[1], canvas.shape[1])
     if top < bottom and left < right:
         canvas[top:bottom, left:right] = patch[top - y : bottom - y, left - x : right - x]
-
-
-def _shades(case: LoadedCase, values: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """Which grey value shows black and which white; a CT window that would hide the object is not used."""
-    if case.percentiles is None:
-        return 0.0, 255.0
-    if case.modality == "ct":
-        name = list(CT_WINDOWS_HU)[int(rng.choice(len(CT_SHARES), p=CT_SHARES))]
-        middle = float(np.median(values[mask])) if mask.any() else 40.0
-        level, width = CT_WINDOWS_HU[name]
-        level, width = level + rng.uniform(-0.1, 0.1) * width, width * np.exp(rng.uniform(-0.2, 0.2))
-        if not level - 0.45 * width < middle < level + 0.45 * width:
-            level, width = (middle, 500.0) if not -160 < middle < 240 else CT_WINDOWS_HU["soft"]
-        return float(level - width / 2), float(level + width / 2)
-    low = float(case.percentiles[0][int(rng.choice(len(LOW_PERCENTILES), p=(0.15, 0.55, 0.2, 0.1)))])
-    high = float(case.percentiles[1][int(rng.choice(len(HIGH_PERCENTILES), p=(0.1, 0.2, 0.55, 0.15)))])
-    return low, max(high, low + 1.0)
 
 
 def _fading(source: torch.Tensor, flows: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

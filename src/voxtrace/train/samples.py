@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,11 +10,13 @@ import numpy as np
 import torch
 
 from voxtrace.errors import InputError, VoxtraceError
+from voxtrace.train.balance import Balanced
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.cutting import VISIBLE_PIXELS, Clip, cut_clip, padded
-from voxtrace.train.framing import Options
+from voxtrace.train.options import Options
 from voxtrace.train.sets import PictureSets, cut_set
 from voxtrace.train.synth import SynthPool
+from voxtrace.train.workers import ahead
 
 Way = Literal["clip", "loose", "set"]
 ATTEMPTS = 30
@@ -52,14 +52,28 @@ class Sampler:
     options: Options = field(default_factory=Options)
     refresh: int = 128
     _drawn: int = field(default=0, init=False)
-    _groups: list[dict[str, list[LoadedCase]]] = field(default_factory=list, init=False, repr=False)
+    _pictures: Balanced = field(init=False, repr=False)
+    _moving: Balanced = field(init=False, repr=False)
     _sets: PictureSets = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.loaded and self.synth is None:
             raise InputError("a sampler needs at least one loaded case or a pool of synthetic ones")
-        self._groups = _by_set(self.loaded)
+        self._pictures, self._moving = (
+            Balanced.of((case for case in self.loaded if (case.kind == "image") == flat), self.options)
+            for flat in (True, False)
+        )
         self._sets = PictureSets.of(self.loaded)
+        lengths = [self.clip_length] if isinstance(self.clip_length, int) else self.clip_length
+        for length in lengths:
+            only_sets = length > 1 and self.options.sets >= 1 and self._sets.classes
+            if not only_sets and not self._shares(length).any():
+                flat = sum(case.kind == "image" for case in self.loaded)
+                raise InputError(
+                    f"nothing can be drawn for clips of {length} frames: there are {flat} pictures and "
+                    f"{len(self.loaded) - flat} volumes and videos; give what there is a share (images, images_moved, "
+                    "volumes, synthetic) and its sets a weight (set_weights) above 0"
+                )
 
     def draw(self) -> Clip:
         """The next clip of a stream of its own."""
@@ -81,17 +95,7 @@ class Sampler:
         if not workers:
             yield from (self.batch(number, frames) for number in range(start, stop))
             return
-        loader = torch.utils.data.DataLoader(
-            _Numbered(self, frames, _shared_memory_is_large()),
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=workers,
-            prefetch_factor=4,
-            collate_fn=_same,
-            worker_init_fn=_one_thread,
-            multiprocessing_context="fork",
-        )
-        for images, masks, metas, way in loader:
+        for images, masks, metas, way in ahead(lambda number: self.batch(number, frames), range(start, stop), workers):
             yield Batch(torch.as_tensor(images), torch.as_tensor(masks), metas, way)
 
     def clip(self, rng: np.random.Generator, length: int, position: int = 0, way: Way = "clip") -> Clip:
@@ -134,59 +138,19 @@ class Sampler:
         )
 
     def _case(self, rng: np.random.Generator, length: int, position: int) -> LoadedCase:
-        o = self.options
-        groups = self._groups
-        images = o.images if length == 1 or o.images_moved is None else o.images_moved
-        shares = np.array(
-            [images * bool(groups[0]), o.volumes * bool(groups[1]), o.synthetic * (self.synth is not None)]
-        )
+        shares = self._shares(length)
         which = int(rng.choice(3, p=shares / shares.sum()))
         if which == 2:
             assert self.synth is not None
             return self.synth.near(position // self.refresh, rng, flat=rng.random() < 0.35)
-        sets = groups[which]
-        weights = np.array([np.sqrt(len(sets[name])) * o.set_weights.get(name, 1.0) for name in sets])
-        members = sets[list(sets)[int(rng.choice(len(weights), p=weights / weights.sum()))]]
-        return members[int(rng.integers(len(members)))]
+        return (self._pictures, self._moving)[which].draw(rng)
 
-
-def _by_set(loaded: Sequence[LoadedCase]) -> list[dict[str, list[LoadedCase]]]:
-    """[pictures by set, volumes and videos by set]."""
-    groups: list[dict[str, list[LoadedCase]]] = [defaultdict(list), defaultdict(list)]
-    for case in loaded:
-        groups[case.kind != "image"][case.set].append(case)
-    return groups
-
-
-@dataclass(slots=True)
-class _Numbered(torch.utils.data.Dataset):
-    """Batch by number, for the loader's worker processes."""
-
-    sampler: Sampler
-    frames: int
-    as_tensors: bool
-
-    def __getitem__(self, number: int) -> tuple[Any, Any, list[dict[str, Any]], Way]:
-        batch = self.sampler.batch(number, self.frames)
-        if self.as_tensors:
-            return batch.images, batch.masks, batch.metas, batch.way
-        return batch.images.numpy(), batch.masks.numpy(), batch.metas, batch.way
-
-
-def _shared_memory_is_large() -> bool:
-    """Tensors travel through /dev/shm without a copy; in a container with a tiny one they go through the pipe."""
-    try:
-        return shutil.disk_usage("/dev/shm").free > 2**31
-    except OSError:
-        return False
-
-
-def _same(item: Any) -> Any:
-    return item
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
+    def _shares(self, length: int) -> np.ndarray:
+        """(3,): how often a clip shows a picture, a volume or video, or a made-up case, in any scale."""
+        o = self.options
+        images = o.images if length == 1 or o.images_moved is None else o.images_moved
+        there = bool(self._pictures), bool(self._moving), self.synth is not None
+        return np.array([images, o.volumes, o.synthetic]) * there
 
 
 __all__ = ["VISIBLE_PIXELS", "Batch", "Clip", "Options", "Sampler", "Way", "cut_clip"]

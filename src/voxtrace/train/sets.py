@@ -16,7 +16,8 @@ import torch
 from voxtrace.train import augment
 from voxtrace.train.augment import Strength
 from voxtrace.train.cases import LabelledObject, LoadedCase
-from voxtrace.train.framing import Options, box_of, choose_window
+from voxtrace.train.framing import box_of, choose_window
+from voxtrace.train.options import Options
 from voxtrace.train.rendering import rendered
 
 SAME_PICTURE = 0.3  # share of sets that are one picture, placed anew for each frame
