@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from voxtrace.train.journal import read_log  # noqa: E402
 from voxtrace.train.loop import train  # noqa: E402
 from voxtrace.train.optim import Average, adamw  # noqa: E402
 from voxtrace.train.state import State  # noqa: E402
+from voxtrace.train.stopping import save_every_s  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -27,9 +30,9 @@ SCRIPT = Path(tiny.__file__)
 STEPS = 14
 
 
-def begin(out: Path) -> subprocess.Popen[bytes]:
+def begin(out: Path, steps: int = STEPS, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(out), str(STEPS)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+        [sys.executable, str(SCRIPT), str(out), str(steps)], env=os.environ | {"OMP_NUM_THREADS": "1"}, **options
     )
 
 
@@ -40,6 +43,29 @@ def tensors(content, name=""):
     elif isinstance(content, dict):
         for key, value in content.items():
             yield from tensors(value, f"{name}/{key}")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_writes_its_last_step_and_says_how_to_go_on(tmp_path, number):
+    run = begin(tmp_path, 2000, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(read_log(tmp_path / "log.csv")) < 4:
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    run.send_signal(number)
+    told = run.communicate(timeout=60)[1].decode()
+    steps = int(read_log(tmp_path / "log.csv")[-1]["step"])
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == steps < 2000
+    assert f"stopped at step {steps}; the state is written, and the same command goes on from there" in told
+    assert json.loads((tmp_path / "run.json").read_text())["finished"] is False
+
+
+def test_a_short_training_is_saved_more_often():
+    assert save_every_s(2.0, 120.0) == 12.0
+    assert save_every_s(0.1, 120.0) == 10.0
+    assert save_every_s(90.0, 120.0) == 120.0
 
 
 @pytest.mark.real

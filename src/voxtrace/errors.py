@@ -8,6 +8,7 @@ VoxtraceError
 │   └── CheckpointError     a weights file that is missing, damaged, unsafe or of another net
 ├── OutputError             a result that cannot be written, or would overwrite an input
 ├── TrainingError           a training that cannot begin or go on as asked
+│   └── TrainingStopped     a training that was interrupted and can go on
 ├── SandboxError            no sandbox works on this machine, or one that was made failed
 ├── CaseMissingError        asked-for data that is not there (a manifest's case, a set)
 └── MissingDependencyError  an optional package is not installed; the text names the pip command
@@ -46,6 +47,12 @@ class OutputError(VoxtraceError):
 
 class TrainingError(VoxtraceError):
     """A training cannot begin or go on as asked: another recipe's state, too little memory, no usable data."""
+
+
+class TrainingStopped(TrainingError):  # noqa: N818  it is no fault
+    """A training was interrupted; its state is written, and the same command goes on."""
+
+    exit_code = 130
 
 
 class SandboxError(VoxtraceError):

@@ -59,6 +59,7 @@ Command = (
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
+GO_ON = ("train", "finetune", "distil", "evaluate")
 DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -98,7 +99,8 @@ def _guarded(command: Command, arguments: list[str]) -> int:
     except VoxtraceError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left", 130)
+        goes_on = "; the same command goes on where it was" if arguments[:1] and arguments[0] in GO_ON else ""
+        return _fail(f"interrupted; nothing half-written is left{goes_on}", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

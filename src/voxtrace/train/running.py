@@ -25,6 +25,7 @@ from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Batch
 from voxtrace.train.state import NAME, State
 from voxtrace.train.stepping import Outcome, Part, take_step
+from voxtrace.train.stopping import save_every_s, stoppable
 from voxtrace.train.telling import Step, Tell
 from voxtrace.train.watching import Watched, choose_watched, draw_sheet
 
@@ -57,14 +58,15 @@ class Run:
         own = count // world.size
         drawn = clips(self.recipe, self.cases, size, state.step * own, world.rank, world.size)
         saved = pictured = last = time.monotonic()
-        with closing(drawn), ExitStack() as stack:
+        every = save_every_s(self.recipe.minutes, SAVE_EVERY_S)
+        with closing(drawn), stoppable() as stop, ExitStack() as stack:
             if world.leads:
                 self._journal = Journal(self.out, state.step)
                 stack.callback(self._journal.close)
                 if self.recipe.pictures:
                     self._watched = choose_watched(self.recipe, self.cases, size)
             self._write(finished=False)
-            while not self._over():
+            while not self._over() and not world.agreed(float(stop.asked)):
                 progress = self._progress()
                 rate = self.recipe.rate * rate_at(progress, self.recipe.warm_up, self.recipe.floor)
                 set_rate(state.optimiser, rate)
@@ -77,7 +79,7 @@ class Run:
                 state.seconds = world.agreed(state.seconds + now - last)
                 last = now
                 self._say(outcome, progress, rate, [batch for _, _, batch in batches])
-                if world.leads and now - saved > SAVE_EVERY_S:
+                if world.leads and now - saved > every:
                     saved = now
                     state.save(self.out / NAME)
                     self._write(finished=False)
@@ -88,7 +90,9 @@ class Run:
                 state.save(self.out / NAME)
                 if self._watched and state.step:
                     draw_sheet(self.net, self._watched, self.out, state.step)
-            self._write(finished=True)
+            self._write(finished=self._over())
+            if not self._over():
+                raise stop.stopped(state.step)
 
     def _check(self, outcome: Outcome) -> None:
         """Steps without a finite gradient change nothing; many of them in a row mean that the net is lost."""

@@ -21,6 +21,7 @@ from voxtrace.train.optim import Average, decayed, rate_at
 from voxtrace.train.samples import Batch, Options, Sampler
 from voxtrace.train.state import NAME, State
 from voxtrace.train.stepping import fast_bfloat16
+from voxtrace.train.stopping import save_every_s, stoppable
 from voxtrace.train.synth import SynthPool
 from voxtrace.train.telling import Step, Tell
 
@@ -65,7 +66,8 @@ def carry_out(
     net.train()
     saved = last = time.monotonic()
     drawn = windows.after(state.step)
-    with _log(out / "log.jsonl", state.step) as log:
+    every = save_every_s(stage.minutes, SAVE_EVERY_S)
+    with _log(out / "log.jsonl", state.step) as log, stoppable() as stop:
         while state.step < stage.steps and state.seconds < stage.minutes * 60:
             progress = max(state.step / stage.steps, state.seconds / (stage.minutes * 60))
             rate = stage.rate * rate_at(progress, plan.warm_up)
@@ -86,9 +88,11 @@ def carry_out(
             log.flush()
             if tell is not None:
                 tell(told)
-            if now - saved > SAVE_EVERY_S:
+            if stop.asked or now - saved > every:
                 saved = now
                 state.save(out / NAME)
+            if stop.asked:
+                raise stop.stopped(state.step)
     state.save(out / NAME)
     net.load_state_dict(state.average.state)
     return state
