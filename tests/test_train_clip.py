@@ -194,6 +194,11 @@ def test_an_unknown_memory_is_refused():
 # Marks
 
 
+def test_no_round_of_corrections_is_refused():
+    with pytest.raises(InputError, match="rounds is 0; a corrected frame has at least 1"):
+        PromptMix(rounds=0)
+
+
 def test_a_corrected_frame_is_recalled_as_a_marked_one():
     own = net()
     seen = losses(own, *clip_of(MOVING), replace(MASK, correction_followed=1.0, rounds=7), seed=2)

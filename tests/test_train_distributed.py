@@ -43,6 +43,27 @@ def test_two_processes_lose_and_learn_what_one_does(tmp_path):
         torch.testing.assert_close(second[name], weight, rtol=1e-5, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}")
 
 
+@pytest.mark.real
+def test_processes_that_find_different_states_say_so_instead_of_waiting(tmp_path):
+    script = tmp_path / "apart.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from voxtrace.errors import TrainingError\n"
+        "from voxtrace.train.distributed import joined\n"
+        "with joined() as world:\n"
+        "    world.check_same(7, Path('state.pt'))\n"
+        "    try:\n"
+        "        world.check_same(7 * world.rank, Path('state.pt'))\n"
+        "    except TrainingError as error:\n"
+        "        print(error)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    quiet = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("from different steps (0, 7): state.pt is not the same file for all") == 2
+
+
 @pytest.mark.parametrize(
     ("parts", "processes", "expected"), [(1, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 4), (4, 2, 4), (2, 4, 4)]
 )

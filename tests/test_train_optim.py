@@ -86,16 +86,21 @@ class Counter:
 def test_a_trunk_that_is_computed_twice_has_the_same_gradients(config):
     torch.manual_seed(1)
     net, images = Sam2(config).train(), torch.randn(2, 3, 64, 64)
-    gradients, kept = [], []
+    start = {name: value.clone() for name, value in net.state_dict().items()}
+    gradients, statistics, kept = [], [], []
     for twice in (False, True):
+        net.load_state_dict(start)
         with checkpointed(net, twice), torch.autograd.graph.saved_tensors_hooks(Counter(kept), lambda tensor: tensor):
             sum(one.square().mean() for one in net.image_encoder(images)).backward()
         gradients.append([w.grad.clone() for w in net.image_encoder.trunk.parameters() if w.grad is not None])
         net.zero_grad()
+        statistics.append([buffer.clone() for buffer in net.image_encoder.buffers()])
     once, twice = (sum(size for run, size in kept if run == number) for number in (0, 1))
     assert twice < once / 2
     assert len(gradients[0]) > 10
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(*statistics, strict=True)), "a batch is counted once"
+    assert all(m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert not any("forward" in vars(module) for module in net.modules())
 
 

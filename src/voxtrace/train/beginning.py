@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,10 @@ def set_training(net: Sam2) -> None:
 @contextmanager
 def checkpointed(net: Sam2, wanted: bool = True) -> Iterator[None]:
     """Within, the trunk keeps what goes into its blocks only and computes the rest again on the way back: the same
-    gradients for a fraction of the memory and a third more time. Batch norms then count each batch twice in their
-    running statistics."""
+    gradients and statistics for a fraction of the memory and a third more time."""
     pieces = list(_pieces(net.image_encoder.trunk)) if wanted else []
     for piece in pieces:
-        piece.forward = partial(_again, piece.forward)
+        piece.forward = partial(_again, piece, piece.forward)
     try:
         yield
     finally:
@@ -103,5 +102,23 @@ def _pieces(module: nn.Module) -> Iterator[nn.Module]:
             yield child
 
 
-def _again(forward: Callable[..., Any], *inputs: Tensor) -> Any:
-    return checkpoint(forward, *inputs, use_reentrant=False) if torch.is_grad_enabled() else forward(*inputs)
+def _again(piece: nn.Module, forward: Callable[..., Any], *inputs: Tensor) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _counted(piece)))
+
+
+@contextmanager
+def _counted(piece: nn.Module) -> Iterator[None]:
+    """Within, its batch norms leave their running statistics alone: the batch was counted the first time."""
+    norms = [m for m in piece.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    kept = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked -= 1

@@ -10,9 +10,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed as dist, nn
+
+from voxtrace.errors import TrainingError
 
 
 def default_device() -> torch.device:
@@ -48,6 +51,16 @@ class World:
         shared = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(shared)
         return shared.tolist()
+
+    def check_same(self, step: int, path: Path) -> None:
+        """Raises TrainingError where some processes go on from another step than others: they would wait forever."""
+        steps = self.summed([float(step if rank == self.rank else 0) for rank in range(self.size)])
+        if len(set(steps)) > 1:
+            told = ", ".join(f"{found:g}" for found in steps)
+            raise TrainingError(
+                f"the processes would go on from different steps ({told}): {path} is not the same file for all of "
+                "them; let --out be a folder that all machines share, or copy the leader's there"
+            )
 
     def gathered(self, value: dict[str, str]) -> dict[str, str]:
         """The union of what each process says."""

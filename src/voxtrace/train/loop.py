@@ -55,6 +55,7 @@ def train(
         optimiser, average = adamw(net, recipe), Average(net, recipe.average)
         state = State(net, optimiser, average, identity(recipe, net), cases_of(cases))
         state.resume(out / NAME, world.device)
+        world.check_same(state.step, out / NAME)
         world.share([*net.parameters(), *net.buffers()])
         set_training(net)
         Run(recipe, cases, out, world, net, state, tell, dict(facts or {})).go()

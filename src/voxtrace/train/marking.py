@@ -63,6 +63,10 @@ class PromptMix:
         total = sum(self._named())
         if total > 1:
             raise InputError(f"the chances of the first prompt's kinds sum to {total:g}; they may not exceed 1")
+        if self.rounds < 1:
+            raise InputError(
+                f"rounds is {self.rounds}; a corrected frame has at least 1, and correction = 0 corrects none"
+            )
         if self.memory not in OF_SETS:
             raise InputError(f"a set's memory {self.memory!r} is unknown; one of {', '.join(OF_SETS)}")
 
