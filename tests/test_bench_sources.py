@@ -9,9 +9,11 @@ from PIL import Image
 
 from command_line import write_mask
 from labelled import SHAPE, write_cases
+from layouts_kit import write_nnunet, write_pictures
 from phantoms import lesion
 from voxtrace.bench.sources import cases_of, hashes, thinned
 from voxtrace.bench.truths import chosen, open_case
+from voxtrace.datasets import find_cases
 from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.eval.results import read_results
 from voxtrace.manifest import read_manifest
@@ -95,6 +97,31 @@ def test_a_place_without_cases_is_refused(tmp_path):
         cases_of(tmp_path)
     with pytest.raises(CaseMissingError, match="nowhere"):
         cases_of(tmp_path / "nowhere")
+
+
+def test_a_folder_in_another_layout_is_measured_on_those_that_a_training_holds_out(voxtrace, tmp_path, caplog):
+    folder = write_nnunet(tmp_path / "Dataset009_Blobs", [f"blob_{n:03d}" for n in range(5)])
+    held = [case.id for case in find_cases(folder).cases if case.split == "val"]
+    assert [case.id for case in cases_of(folder) if case.split == "val"] == held
+    ran = voxtrace("evaluate", "--data", folder, "--model", "ellipse", "--z-range", "yes", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert {row.case for row in read_results(tmp_path / "out")} == set(held)
+    assert len(held) == 1
+    assert "of 5 patients 1 in val" in caplog.text
+
+
+def test_folders_of_pictures_and_masks_are_measured(voxtrace, tmp_path):
+    write_pictures(tmp_path / "pairs", "abcde")
+    ran = voxtrace(
+        "evaluate", "--data", tmp_path / "pairs", "--split", "all", "--model", "ellipse", "--out", tmp_path / "o"
+    )
+    assert ran.code == 0, ran.err
+    assert {(row.case, row.object) for row in read_results(tmp_path / "o")} == {
+        (f"pairs/{name}", label) for name in "abcde" for label in (1, 2)
+    }
+    ran = voxtrace("evaluate", "--data", tmp_path / "pairs", "--split", "test", "--out", tmp_path / "p")
+    assert ran.code == 2
+    assert "no case of split test; there are split train, image, split val, image" in ran.err
 
 
 def test_predictions_are_scored_against_a_manifest(voxtrace, tmp_path):

@@ -80,7 +80,8 @@ class Plan:
             wanted = ", ".join(
                 f"{name} {value}" for name, value in (("split", self.split), ("kind", self.kind)) if value
             )
-            raise CaseMissingError(f"{self.data} has no case of {wanted or 'any kind'}")
+            there = ", ".join(sorted({f"split {case.split}, {case.kind}" for case in found})) or "none"
+            raise CaseMissingError(f"{self.data} has no case of {wanted or 'any kind'}; there are {there}")
         return thinned(chosen, self.most)
 
     def ways(self) -> list[Way]:

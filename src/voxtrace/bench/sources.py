@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,17 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+from voxtrace.datasets import find_cases
 from voxtrace.errors import CaseMissingError, InputError
 from voxtrace.io import read
 from voxtrace.manifest import Case, read_manifest
 from voxtrace.volume import Picture, Video
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.jsonl"
 DOUBLE_ENDINGS = (".nii.gz", ".seg.nrrd", ".ome.tif", ".ome.tiff")
 
 
 def cases_of(data: Path, references: bool = False) -> list[Case]:
-    """All cases of a manifest (or the folder that holds one), a folder of .npz with gts, or an .npz.
+    """All cases of a manifest (or the folder that holds one), a folder of .npz with gts, an .npz, or a folder in any
+    layout of `voxtrace.datasets`, split as a training on it would split it.
 
     references: a folder without any of these is one of masks, each a case without an image: only for masks that were
     made elsewhere. Raises CaseMissingError for a place without cases.
@@ -30,13 +35,16 @@ def cases_of(data: Path, references: bool = False) -> list[Case]:
     if (data / MANIFEST).is_file():
         return read_manifest(data / MANIFEST)
     if not data.exists() or not (data.is_dir() or data.suffix == ".npz"):
-        raise CaseMissingError(f"there are no cases at {data}; give a .jsonl manifest, or a folder of .npz files")
+        raise CaseMissingError(f"there are no cases at {data}; give a .jsonl manifest, or a folder of labelled cases")
     files = [data] if data.is_file() else [path for path in sorted(data.iterdir()) if not path.name.startswith(".")]
     archives = [path for path in files if path.suffix == ".npz"]
     if references and files:
         return [_npz(path) if path in archives and _has_image(path) else _reference(path) for path in files]
     if not archives:
-        raise CaseMissingError(f"{data} holds neither {MANIFEST} nor .npz files")
+        found = find_cases(data)
+        for text in found.notes:
+            log.warning("%s", text)
+        return found.cases
     return [_npz(path) for path in archives]
 
 

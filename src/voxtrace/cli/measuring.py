@@ -28,12 +28,13 @@ Z_RANGES = {"no": (False,), "yes": (True,), "both": (False, True)}
 class CaseOptions:
     """Which cases are measured, and where it is written."""
 
-    data: Annotated[Path, arg(metavar="MANIFEST")]
-    """A manifest (.jsonl, or the folder with manifest.jsonl), or a folder of challenge .npz with gts."""
+    data: Annotated[Path, arg(metavar="PLACE")]
+    """Labelled cases: our manifest, or a folder laid out as nnU-Net raw, BIDS, image/mask pairs or challenge npz. Where
+    it has no split of its own, a fifth of the patients are split val, as in a training on it."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The folder for the results. A run that was stopped goes on in it."""
     split: Annotated[str, arg(metavar="train|val|test|all")] = "val"
-    """Which part of the manifest."""
+    """Which part of the data."""
     kind: Literal["image", "volume", "video"] | None = None
     """Only this kind of cases."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
