@@ -170,6 +170,15 @@ def test_a_mistake_is_told_in_a_line(net, data, tmp_path, capsys, words, message
     assert "Traceback" not in found
 
 
+def test_a_held_out_copy_of_a_learnt_case_is_refused_before_anything_is_taught(net, data, tmp_path, capsys):
+    shutil.copy(data / "0.nii.gz", data / "2.nii.gz")
+    assert run("finetune", "--data", data, "--model", net, "--out", tmp_path / "out", *FAST) == 2
+    told = capsys.readouterr().err
+    assert "1 held-out case(s) share an image with one to learn from" in told
+    assert "balls/2 with balls/0" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_net_of_single_images_is_refused(data, tmp_path, capsys):
     from voxtrace.checkpoints.nets import build, net_config
 

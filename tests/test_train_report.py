@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from voxtrace.cli import main
-from voxtrace.errors import CaseMissingError
-from voxtrace.manifest import Case
-from voxtrace.report.trained import report
-from voxtrace.train.gathering import load_each, permitted, shipped
-from voxtrace.train.recipe import Recipe
+from voxtrace.checkpoints import check, load  # noqa: E402
+from voxtrace.cli import main  # noqa: E402
+from voxtrace.errors import CaseMissingError  # noqa: E402
+from voxtrace.manifest import Case  # noqa: E402
+from voxtrace.report.trained import report  # noqa: E402
+from voxtrace.train.ending import licence  # noqa: E402
+from voxtrace.train.gathering import load_each, permitted, shipped  # noqa: E402
+from voxtrace.train.recipe import Recipe  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -88,6 +90,63 @@ def test_a_users_own_manifest_simply_works_and_a_report_tells_of_it(place, capsy
     run = json.loads((place / "run" / "run.json").read_text())
     assert run["finished"]
     assert list(run["left_out"]) == ["discs/2"]
+
+
+def test_in_the_end_there_are_weights_that_segment_and_say_what_they_are(place, capsys):
+    assert call(place, "--quiet", "--json") == 0
+    file = Path(json.loads(capsys.readouterr().out)["weights"])
+    assert file == place / "run" / "weights.safetensors"
+    assert (check(file).loads, check(file).lacks) == (True, ())
+    state = torch.load(place / "run" / "state.pt", weights_only=True)
+    learnt = load(file)
+    assert learnt.config.image_size == 64
+    weight = "refiner.stem.0.weight"
+    assert torch.equal(learnt.state_dict()[weight], state["average"][weight])
+    card = file.with_suffix(".md").read_text()
+    assert "- discs (photo, image): 2" in card
+    assert "random weights" in card
+    assert "How good: not measured yet" in card
+    words = ("--model", str(file), "--box", "20,36,51,66", "--out", str(place / "mask.png"), "--quiet")
+    assert main(["segment", str(place / "0.png"), *words]) == 0
+    with Image.open(place / "mask.png") as mask:
+        assert mask.size == (96, 80)
+
+
+def test_the_refiner_alone_makes_no_weights_file(place, capsys):
+    (place / "recipe.toml").write_text(RECIPE.replace("frames = 2", 'frames = 2\nstage = "refiner"'))
+    assert call(place) == 0
+    assert "state.pt (the refiner alone: `start` of a recipe of stage net)" in capsys.readouterr().out
+    assert not (place / "run" / "weights.safetensors").exists()
+
+
+def test_a_start_hands_on_its_licence():
+    assert licence("medsam2").startswith("began with medsam2: ")
+    assert "licence not stated" not in licence("medsam2")
+    assert licence("") == "the data you trained on decides what you may share"
+
+
+def test_a_folder_of_something_else_is_not_written_into(place, capsys):
+    (place / "run").mkdir()
+    (place / "run" / "weights.safetensors").write_text("mine")
+    assert call(place) == 2
+    assert "holds weights.safetensors, which is not of this training" in capsys.readouterr().err
+    assert main(["train", str(place / "recipe.toml"), "--data", str(place), "--out", str(place)]) == 2
+    assert "is that of the data; choose another --out" in capsys.readouterr().err
+    assert not (place / "state.pt").exists()
+
+
+def test_copies_and_patients_in_other_splits_are_told_of(place, capsys):
+    rows = [json.loads(line) for line in (place / "manifest.jsonl").read_text().splitlines()]
+    (place / "copy.png").write_bytes((place / "0.png").read_bytes())
+    rows.append(rows[0] | {"id": "discs/copy", "image": "copy.png", "split": "val"})
+    rows[1]["patient"] = "p"
+    Image.fromarray(np.zeros((80, 96), np.uint8)).save(place / "later.png")
+    rows.append(rows[1] | {"id": "discs/later", "image": "later.png", "split": "test", "patient": "p"})
+    (place / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert call(place) == 0
+    told = capsys.readouterr().err
+    assert "warning: 2 case(s) of other splits share an image or a patient with the training" in told
+    assert "discs/later with discs/1, discs/copy with discs/0" in told
 
 
 def test_the_same_command_goes_on_and_another_recipe_is_refused(place, capsys):

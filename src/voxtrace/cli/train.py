@@ -15,18 +15,21 @@ from voxtrace.cli import outputs
 from voxtrace.cli.options import TellOptions
 from voxtrace.cli.terminal import note, print_json, say
 from voxtrace.cli.watching import watched
-from voxtrace.errors import MissingDependencyError, TrainingError
+from voxtrace.errors import MissingDependencyError, OutputError, TrainingError
 from voxtrace.manifest import Case, select
 
 if TYPE_CHECKING:
     from voxtrace.train.recipe import Recipe
     from voxtrace.train.telling import Tell
 
+WRITTEN = ("log.csv", "weights.safetensors", "report.html", "run.json")
+
 
 @dataclass(frozen=True)
 class Train:
-    """Train a net as a recipe says (recipes/*.toml). The folder gets state.pt, log.csv, pictures of what the net draws
-    and report.html; the same command goes on where it was stopped. On several GPUs or machines:
+    """Train a net as a recipe says (recipes/*.toml). The folder gets state.pt, log.csv, pictures of what the net draws,
+    report.html and in the end weights.safetensors, which every command takes with --model. The same command goes on
+    where it was stopped. On several GPUs or machines:
     torchrun --nproc-per-node N -m voxtrace train ..."""
 
     recipe: Annotated[Positional[Path], arg(metavar="RECIPE.toml")]
@@ -50,11 +53,12 @@ class Train:
         """Train; returns 0."""
         outputs.check_input(self.recipe, "recipe")
         outputs.check_input(self.data, "data")
-        outputs.check_folder(self.out)
+        self._check_out()
         try:
             import torch  # noqa: F401
         except ImportError:
             raise MissingDependencyError("torch", "torch", "training") from None
+        from voxtrace.train.ending import write_weights
         from voxtrace.train.gathering import load_each
         from voxtrace.train.loop import train
         from voxtrace.train.recipe import read_recipe
@@ -76,11 +80,24 @@ class Train:
 
             state = train(recipe, loaded, self.out, tell=tell, facts=facts | {"left_out": left_out})
         if leads:
-            self._report(state, silent)
+            self._report(state, write_weights(state, recipe, loaded, facts), silent)
         return 0
+
+    def _check_out(self) -> None:
+        """A training's folder is empty, new, or that of the training that goes on."""
+        outputs.check_folder(self.out)
+        if not self.out.is_dir() or (self.out / "state.pt").is_file():
+            return
+        if self.out.samefile(self.data):
+            raise OutputError(f"the output folder {self.out} is that of the data; choose another --out")
+        if others := [name for name in WRITTEN if (self.out / name).exists() and not (self.out / "run.json").is_file()]:
+            raise OutputError(
+                f"the output folder {self.out} holds {others[0]}, which is not of this training; choose another --out"
+            )
 
     def _cases(self, recipe: Recipe, silent: bool) -> tuple[list[Case], dict[str, Any]]:
         from voxtrace.datasets import find_cases
+        from voxtrace.datasets.copies import copied, shared_patients, told
         from voxtrace.train.gathering import permitted
         from voxtrace.train.ship import data_sha256
 
@@ -92,10 +109,19 @@ class Train:
         if not chosen:
             splits = sorted({case.split for case in found.cases})
             raise TrainingError(f"no case of {self.data} is in split {self.split!r}; there are {', '.join(splits)}")
+        held = [case for case in found.cases if self.split != "all" and case.split != self.split]
+        pairs = {pair[1].id: pair for pair in [*shared_patients(chosen, held), *copied(chosen, held)]}
+        if pairs:
+            note(
+                f"warning: {len(pairs)} case(s) of other splits share an image or a patient with the training, and "
+                f"figures on them mean nothing: {told(list(pairs.values()))} (`voxtrace data check` tells more; "
+                "`without` in the recipe leaves cases out)",
+                silent,
+            )
         facts = {"data": str(self.data), "split": self.split, "licences": rule, "data_sha256": data_sha256(chosen)}
         return chosen, facts
 
-    def _report(self, state: Path, silent: bool) -> None:
+    def _report(self, state: Path, weights: Path | None, silent: bool) -> None:
         from voxtrace.report.trained import report
 
         made: Path | None = None
@@ -104,9 +130,15 @@ class Train:
         except MissingDependencyError as error:
             note(f"no report: {error}", silent)
         if self.telling.json:
-            print_json({"state": str(state), "report": str(made) if made else None})
+            named = {"state": state, "weights": weights, "report": made}
+            print_json({name: str(path) if path else None for name, path in named.items()})
+            return
+        if weights:
+            say(f"{weights} (--model; card: {weights.with_suffix('.md').name}, measure it with voxtrace evaluate)")
         else:
-            say(f"{state}{f' and {made}' if made else ''}")
+            say(f"{state} (the refiner alone: `start` of a recipe of stage net)")
+        if made:
+            say(str(made))
 
 
 @contextmanager

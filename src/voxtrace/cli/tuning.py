@@ -17,8 +17,10 @@ from voxtrace.checkpoints.download import sha256_of
 from voxtrace.cli.terminal import Advance
 from voxtrace.cli.tuning_cases import Note, base_of, gathered
 from voxtrace.cli.tuning_folder import begin, card_file, forget_unbegun, places
+from voxtrace.datasets.copies import copied, told
+from voxtrace.errors import InputError
 from voxtrace.eval.results import Row
-from voxtrace.manifest import Case
+from voxtrace.manifest import Case, select
 from voxtrace.train.cases import load_cases
 from voxtrace.train.finetune import finetune, starting_net
 from voxtrace.train.frozen import MANIFEST, Asking, freeze, learnt_from
@@ -65,6 +67,7 @@ def tune(asked: Finetune, advance: Advance, note: Note, command: Sequence[str]) 
     file, folder = places(asked.out, located.name)
     net = starting_net(located)
     own, others = gathered(asked, note)
+    refuse_copies(select(own, split="train"), [*select(own, split="val"), *others])
     known = hashes([*own, *others])
     forget_unbegun(folder)
     held, asking = freeze(folder, own, known, Asking(asked.prompt, asked.seed, asked.objects))
@@ -110,6 +113,15 @@ def tune(asked: Finetune, advance: Advance, note: Note, command: Sequence[str]) 
     outcome = Outcome(file, verdict, guard, done.steps)
     write_json(folder / VERDICT, outcome.plain() | {"file": file.name})
     return outcome
+
+
+def refuse_copies(taught: Sequence[Case], held: Sequence[Case]) -> None:
+    """Raise InputError if a picture is both learnt and asked about: every figure afterwards would be too good."""
+    if pairs := copied(taught, held):
+        raise InputError(
+            f"{len(pairs)} held-out case(s) share an image with one to learn from, so the result "
+            f"could not be judged: {told(pairs)}. Take one of each out; `voxtrace data index` names all of a folder's"
+        )
 
 
 def say_what_is_coming(story: Story, note: Note) -> None:

@@ -35,9 +35,9 @@ def shared_patients(learnt: Sequence[Case], held: Sequence[Case]) -> list[tuple[
 
 
 def told(pairs: Sequence[tuple[Case, Case]]) -> str:
-    """Such as "a/1 is b/7, a/2 is b/9 and 4 more"."""
+    """Such as "a/1 with b/7, a/2 with b/9 and 4 more", the held-out case first."""
     more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-    return ", ".join(f"{held.id} is {first.id}" for first, held in pairs[:SHOWN]) + more
+    return ", ".join(f"{held.id} with {first.id}" for first, held in pairs[:SHOWN]) + more
 
 
 def _files(case: Case) -> list[Path]:
