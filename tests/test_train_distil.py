@@ -288,3 +288,9 @@ def test_recipes_are_read_and_their_faults_named(tmp_path: Path):
         file.write_text(text)
         with pytest.raises(InputError, match=message):
             read_plan(file)
+
+
+def test_windows_show_one_object_whatever_the_recipes_clips_follow():
+    several = replace(samples(PLAN, teacher(), Sam2(STUDENT)), objects=3)
+    batch = next(Windows(discs(), several, PLAN, 2).after(0))
+    assert batch.masks.shape == (2, 1, 64, 64)

@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 
 import tiny_training as tiny  # noqa: E402
 from voxtrace.errors import OutputError, TrainingError  # noqa: E402
+from voxtrace.train import running  # noqa: E402
 from voxtrace.train.journal import read_log  # noqa: E402
 from voxtrace.train.loop import train  # noqa: E402
 from voxtrace.train.optim import Average, adamw  # noqa: E402
@@ -133,3 +134,27 @@ def test_a_full_disk_is_named_and_the_last_state_stays(tmp_path):
     with pytest.raises(OutputError, match="No space left on device; free some room"):
         state.save(tmp_path / "state.pt")
     assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_made_up_cases_workers_and_a_trunk_computed_twice_change_nothing_in_a_stopped_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "save_every_s", lambda minutes, most: 0.0)
+    prompts = replace(
+        tiny.RECIPE.prompts, box=0.2, mask=0.3, scribble=0.2, recist=0.2, correction_followed=0.5, second=0.5
+    )
+    drawn = replace(tiny.RECIPE.samples, synthetic=0.5, volumes=0.5)
+    recipe = replace(tiny.RECIPE, steps=5, minutes=1e9, samples=drawn, lengths={1: 0.5, 2: 0.5}, prompts=prompts)
+
+    def stop(step):
+        if step.step == 4:
+            raise InterruptedError
+
+    whole = train(recipe, [tiny.ball()], tmp_path / "whole", net=tiny.net())
+    other = replace(recipe, workers=1, checkpointing=True)
+    with pytest.raises(InterruptedError):
+        train(other, [tiny.ball()], tmp_path / "stopped", net=tiny.net(), tell=stop)
+    assert torch.load(tmp_path / "stopped" / "state.pt", weights_only=True)["step"] == 3
+    train(other, [tiny.ball()], tmp_path / "stopped", net=tiny.net())
+    first, second = (torch.load(path, weights_only=True) for path in (whole, tmp_path / "stopped" / "state.pt"))
+    assert second["step"] == 5
+    assert [n for n in first["model"] if not torch.equal(first["model"][n], second["model"][n])] == []
+    assert [n for n in first["average"] if not torch.equal(first["average"][n], second["average"][n])] == []

@@ -18,9 +18,9 @@ from voxtrace.model.sam2 import Encoded, Heads, Sam2
 from voxtrace.train.disturb import disturbed
 from voxtrace.train.losses import FrameLoss, LossWeights, frame_loss
 from voxtrace.train.marked_frames import as_logits, begun, corrected
-from voxtrace.train.marking import NOTHING, PromptMix
+from voxtrace.train.marking import NOTHING, PromptMix, first_shown, frames_to_mark
 from voxtrace.train.recalling import entries, followed, picked, policy_of, recalled_in_order, recalled_of_set, rows_of
-from voxtrace.train.samples import VISIBLE_PIXELS, Way
+from voxtrace.train.samples import Way
 
 
 def clip_losses(
@@ -74,9 +74,9 @@ class _Run:
 
     def __call__(self) -> Iterator[FrameLoss]:
         areas = self.truth.sum((2, 3)).cpu().numpy()
-        self.first = (areas >= np.minimum(VISIBLE_PIXELS, areas.max(1))[:, None]).argmax(1).tolist()
+        self.first = first_shown(areas)
         self.banks, self.latest = [Bank()] * len(areas), [None] * len(areas)
-        for time, objects in self._to_mark(areas):
+        for time, objects in frames_to_mark(areas, self.mix, self.rng):
             yield from self._begin(objects, time)
         mended = -1
         if len(self.frames) > 1 and self.mix.correction_followed > self.rng.random():
@@ -88,15 +88,6 @@ class _Run:
             objects = [o for o, first in enumerate(self.first) if first < time and (o, time) not in self.marked]
             if objects:
                 yield from self._follow(objects, time, time == mended)
-
-    def _to_mark(self, areas: np.ndarray) -> list[tuple[int, list[int]]]:
-        """(frame, objects) in order: where each appears, and of some clips one more frame that shows them well."""
-        places = set(zip(range(len(areas)), self.first, strict=True))
-        if self.mix.second > self.rng.random():
-            for object, first in enumerate(self.first):
-                later = first + 1 + np.flatnonzero(areas[object, first + 1 :] >= VISIBLE_PIXELS)
-                places |= {(object, int(self.rng.choice(later)))} if len(later) else set()
-        return [(t, own) for t in range(len(self.frames)) if (own := sorted(o for o, frame in places if frame == t))]
 
     def _begin(self, objects: list[int], time: int) -> Iterator[FrameLoss]:
         encoded, truth = self._encoded(objects, time), self.truth[objects, time]

@@ -18,7 +18,7 @@ from voxtrace.engines.torch import net_points
 from voxtrace.errors import InputError
 from voxtrace.memory import OF_SETS
 from voxtrace.prompts import Box, FramePrompt, Point, Prompt, Recist, Scribble, on_frames
-from voxtrace.train.samples import Way
+from voxtrace.train.samples import VISIBLE_PIXELS, Way
 
 Kind = Literal["box", "box_and_clicks", "clicks", "mask", "scribble", "recist", "click"]
 KINDS: tuple[Kind, ...] = ("box", "box_and_clicks", "clicks", "mask", "scribble", "recist", "click")
@@ -85,6 +85,23 @@ class PromptMix:
 
     def _named(self) -> list[float]:
         return [self.box, self.box_and_clicks, self.clicks, self.mask, self.scribble, self.recist]
+
+
+def first_shown(areas: np.ndarray) -> list[int]:
+    """The frame where each of N objects is first large enough to be marked, else is largest; areas (N, T) in pixels."""
+    found: list[int] = (areas >= np.minimum(VISIBLE_PIXELS, areas.max(1))[:, None]).argmax(1).tolist()
+    return found
+
+
+def frames_to_mark(areas: np.ndarray, mix: PromptMix, rng: np.random.Generator) -> list[tuple[int, list[int]]]:
+    """(frame, objects) in order: where each appears, and of some clips one more frame that shows them well."""
+    places = set(enumerate(first_shown(areas)))
+    if mix.second > rng.random():
+        for object, first in enumerate(first_shown(areas)):
+            later = first + 1 + np.flatnonzero(areas[object, first + 1 :] >= VISIBLE_PIXELS)
+            places |= {(object, int(rng.choice(later)))} if len(later) else set()
+    frames = sorted({frame for _, frame in places})
+    return [(frame, sorted(object for object, own in places if own == frame)) for frame in frames]
 
 
 def first_marks(masks: np.ndarray, kind: Kind, mix: PromptMix, rng: np.random.Generator) -> list[FramePrompt]:
