@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from voxtrace.engines import torch as engine
 from voxtrace.train.cases import LoadedCase
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Batch, Sampler
 from voxtrace.train.synth import SynthPool
 
-MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None] * 255
-STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None] * 255
+MEAN, STD = (torch.tensor(values)[:, None, None] * 255 for values in (engine.MEAN, engine.STD))
 
 
 @dataclass(slots=True)
