@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from voxtrace.train import augment
+from voxtrace.train import appearance, augment
 from voxtrace.train.cases import LabelledObject, LoadedCase
 from voxtrace.train.framing import Rectangle
 from voxtrace.train.options import Options
@@ -50,8 +50,8 @@ def rendered(
     masks = (drawn[:, -len(targets) :] > 0.5).to(torch.uint8).transpose(0, 1)
     pictures = drawn[:, : -len(targets)]
     if length > 1 and rng.random() < 0.5:
-        pictures = augment.flicker(pictures, rng)
-    pictures = augment.look(pictures, rng, options.strength)
+        pictures = appearance.flicker(pictures, rng)
+    pictures = appearance.look(pictures, rng, options.strength)
     pictures = (pictures * 255 + 0.5).to(torch.uint8).expand(-1, 3, -1, -1)
     return np.ascontiguousarray(pictures.numpy()), np.ascontiguousarray(masks.numpy())
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from voxtrace.train import augment
+from voxtrace.train import appearance
 from voxtrace.train.augment import Strength
 from voxtrace.train.cases import LabelledObject, LoadedCase
 from voxtrace.train.framing import box_of, choose_window
@@ -61,7 +61,7 @@ def cut_set(shown: Sequence[Shown], rng: np.random.Generator, options: Options) 
     pictures = torch.from_numpy(np.concatenate(images)).float() / 255
     if all((image[0, 0] == image[0, 1]).all() for image in images):
         pictures = pictures[:, :1]
-    pictures = augment.look(pictures, rng, _milder(options.strength))
+    pictures = appearance.look(pictures, rng, _milder(options.strength))
     coloured = (pictures * 255 + 0.5).to(torch.uint8).expand(-1, 3, -1, -1)
     return np.ascontiguousarray(coloured.numpy()), np.concatenate(masks)
 
