@@ -134,7 +134,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(net, data, t
     assert list(frozen["cases"]) == ["balls/2", "balls/3"]
     capsys.readouterr()
     assert run(*words, "--full", "--steps", "2") == 2
-    assert "was begun with another way;" in capsys.readouterr().err
+    assert "was begun with another way (decoder, now full)" in capsys.readouterr().err
 
 
 def test_an_nnunet_folder_is_split_by_patient_and_decoder_only_leaves_the_trunk(net, nnunet, tmp_path):
@@ -152,6 +152,8 @@ def test_an_nnunet_folder_is_split_by_patient_and_decoder_only_leaves_the_trunk(
     [
         (("--lora", "--full"), "exclude one another"),
         (("--minutes", "0"), "--minutes 0 trains nothing"),
+        (("--rate", "inf"), "--rate inf has no end"),
+        (("--out", "mine.pt"), "mine.pt cannot be a .pt file; name it .safetensors"),
         (("--cases", "0"), "leaves nothing to learn from"),
         (("--sets", "cubes"), "cubes"),
         (("--lora", "--rank", "0"), "rank 0 hold nothing"),

@@ -484,3 +484,9 @@ def test_cases_go_through_a_manifest_unchanged(tmp_path, layout):
     assert found.kind == layout
     write_manifest(folder / "m.jsonl", found.cases)
     assert read_manifest(folder / "m.jsonl") == [replace(case, root=folder) for case in found.cases]
+
+
+def test_an_empty_manifest_is_named_as_one(tmp_path):
+    (tmp_path / "mine.jsonl").write_text("\n")
+    with pytest.raises(CaseMissingError, match=r"the manifest .*mine\.jsonl has no case in it; `voxtrace data index"):
+        find_cases(tmp_path / "mine.jsonl")

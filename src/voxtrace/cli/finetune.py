@@ -115,6 +115,8 @@ class Finetune:
         ):
             if number is not None and not number > 0:
                 raise InputError(f"{what} {number:g} trains nothing; it must be above 0")
+            if number == float("inf"):
+                raise InputError(f"{what} {number:g} has no end; give a number")
         if self.cases is not None and self.cases < 1:
             raise InputError(f"--cases {self.cases} leaves nothing to learn from; at least 1")
         if self.objects < 1:

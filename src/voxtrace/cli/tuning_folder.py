@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from voxtrace.bench.files import write_json
 from voxtrace.cli import outputs
@@ -14,10 +15,13 @@ from voxtrace.train.recipe import Recipe
 from voxtrace.train.tuned_card import Story
 
 SETTINGS = "finetune.json"
+OTHERS = (".pt", ".pth", ".ckpt", ".bin", ".onnx", ".md", ".json", ".jsonl", ".toml")
 
 
 def places(out: Path, model: str) -> tuple[Path, Path]:
     """The weights file, and the folder of all else. Raises OutputError."""
+    if out.suffix in OTHERS and not out.is_dir():
+        raise OutputError(f"the output {out} cannot be a {out.suffix} file; name it .safetensors, or give a folder")
     file = out if out.suffix == ".safetensors" and not out.is_dir() else out / f"{model}-tuned.safetensors"
     folder = file.with_name(f"{file.stem}-run")
     outputs.check_folder(folder)
@@ -59,6 +63,12 @@ def begin(folder: Path, story: Story, recipe: Recipe, low_rank: LowRank | None) 
     begun = json.loads(path.read_text(encoding="utf-8"))
     changed = [name for name in settings if begun.get(name) != settings[name]]
     if changed:
-        raise InputError(
-            f"{folder} was begun with another {', '.join(changed)}; choose another --out, or ask as before"
-        )
+        told = ", ".join(f"{name} ({_short(begun.get(name))}, now {_short(settings[name])})" for name in changed)
+        raise InputError(f"{folder} was begun with another {told}; choose another --out, or ask as before")
+
+
+def _short(value: Any) -> str:
+    """What differs, in a word or two."""
+    if isinstance(value, dict):
+        return f"{len(value)} of them"
+    return "none" if value is None else str(value)[:40]

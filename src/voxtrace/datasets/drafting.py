@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from voxtrace.datasets.found import Asked, Draft
+from voxtrace.datasets.found import CHOOSE, Asked, Draft
 from voxtrace.datasets.modalities import SAID, UNKNOWN
 from voxtrace.datasets.naming import kind_of
 from voxtrace.errors import InputError
@@ -51,7 +51,7 @@ def finished(drafts: Iterable[Draft], root: Path, asked: Asked, notes: list[str]
     cases = [_case(d, p if asked.patient else d.patient or p, root, asked, more) for d, p in pairs]
     if any(case.modality == UNKNOWN for case in cases):
         notes.append(
-            "the modality is not in the names: --modality ct, mri, ultrasound, ... says it (CT is shown in HU windows)"
+            f"the modality is not in the names: {CHOOSE} --modality ct|mri|... says it (CT is shown in HU windows)"
         )
     return cases
 

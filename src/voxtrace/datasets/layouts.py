@@ -56,6 +56,8 @@ def find_cases(path: str | Path, asked: Asked | None = None, *, past_manifest: b
     if not path.exists():
         raise CaseMissingError(f"{path} does not exist; give a folder of labelled cases, or a manifest")
     found = _layout(path, asked.layout, past_manifest).find(path, asked)
+    if not found.cases and found.layout == OURS.name:
+        raise CaseMissingError(f"the manifest {path} has no case in it; `voxtrace data index DIR` writes one")
     if not found.cases:
         raise CaseMissingError(f"{path} is laid out as {found.layout}, but no case in it has both image and labels")
     if found.split:
