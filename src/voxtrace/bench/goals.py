@@ -51,7 +51,7 @@ def _nucleus(row: Row) -> bool:
 
 CLICKS = {"kind": "image", "prompts": ("click",)}
 BOXES = {"kind": "image", "prompts": ("box-jitter:0.05",), "models": ("", "ellipse")}
-OF_SET = {"sets": (CELLS,), "prompts": tuple(f"{ONE_PROMPT}:{name}" for name in MEMORIES)}
+OF_SET = {"sets": (CELLS,), "most": None, "prompts": tuple(f"{ONE_PROMPT}:{name}" for name in MEMORIES)}
 TASKS = (
     Task("boxes", "pictures of blobs, a box 5 % off", BOXES, least=0.90, keep=_blob),
     Task("boxes", "the same, the box's ellipse", BOXES, model="ellipse", keep=_blob),
@@ -71,7 +71,8 @@ CORRECTED_LEAST = 0.88
 def goals(plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Measure all tasks with the plan's first model; returns the lines of goals.json. A run that was stopped goes on.
 
-    The plan's data, split, objects, most and seed hold for every task. Raises as `evaluate` does.
+    The plan's data, split, objects, most and seed hold for every task, but a set with one prompt is always whole. Raises
+    as `evaluate` does.
     """
     under_test = plan.models[0]
     rows: dict[str, list[Row]] = {}
@@ -84,11 +85,13 @@ def goals(plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[
         contender = (task.model or asked.methods()[0].name, str(asked.ways()[task.prompt]), False)
         found = [row for row in rows[task.name] if row.contender == contender and task.keep(row)]
         lines.append(_line(task.says, task.metric, task.least, found, plan.seed))
-        if task.name == "clicks":
-            corrected = interactive(replace(asked, sets=_blob_sets(asked)), out / "corrected", command=command)
-            lines.append(_line(CORRECTED, "dsc_final", CORRECTED_LEAST, corrected, plan.seed))
+    asked = replace(plan, kind="image", prompts=("click",))
+    corrected = interactive(replace(asked, sets=_blob_sets(asked)), out / "corrected", command=command)
+    lines.append(_line(CORRECTED, "dsc_final", CORRECTED_LEAST, corrected, plan.seed))
     known = {"machine": machine(), "versions": versions(), "model": under_test}
-    write_json(out / "goals.json", {**known, "split": plan.split, "objects": plan.objects, "figures": lines})
+    write_json(
+        out / "goals.json", {**known, "split": plan.split, "most": plan.most, "objects": plan.objects, "figures": lines}
+    )
     write_text(out / "goals.md", table(lines))
     return lines
 
@@ -99,8 +102,6 @@ def _rows(plan: Plan, out: Path, tell: Tell | None, command: Sequence[str]) -> l
         plan.cases()
     except CaseMissingError:
         return []
-    if plan.most == 1 and any(way.kind == ONE_PROMPT for way in plan.ways()):
-        plan = replace(plan, most=2)  # one is marked, so that there is one to be found
     return evaluate(plan, out, tell, command=command).rows
 
 
