@@ -71,8 +71,8 @@ CORRECTED_LEAST = 0.88
 def goals(plan: Plan, out: Path, tell: Tell | None = None, *, command: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Measure all tasks with the plan's first model; returns the lines of goals.json. A run that was stopped goes on.
 
-    The plan's data, split, objects, most and seed hold for every task, but a set with one prompt is always whole. Raises
-    as `evaluate` does.
+    The plan's data, split, objects, most and seed hold for every task, but a set with one prompt is always whole.
+    Raises as `evaluate` does.
     """
     under_test = plan.models[0]
     rows: dict[str, list[Row]] = {}
