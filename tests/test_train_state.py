@@ -158,3 +158,13 @@ def test_made_up_cases_workers_and_a_trunk_computed_twice_change_nothing_in_a_st
     assert second["step"] == 5
     assert [n for n in first["model"] if not torch.equal(first["model"][n], second["model"][n])] == []
     assert [n for n in first["average"] if not torch.equal(first["average"][n], second["average"][n])] == []
+
+
+def test_a_state_of_another_versions_optimiser_says_how_to_go_on_from_its_weights(tmp_path):
+    train(replace(tiny.RECIPE, steps=1), [tiny.ball()], tmp_path, net=tiny.net())
+    found = torch.load(tmp_path / "state.pt", weights_only=True)
+    first, *others = found["optimizer"]["param_groups"]
+    others[0]["params"].append(first["params"].pop())  # what decays was decided otherwise
+    torch.save(found, tmp_path / "state.pt")
+    with pytest.raises(TrainingError, match=r"groups the weights otherwise .*: --start .*state\.pt"):
+        train(replace(tiny.RECIPE, steps=2), [tiny.ball()], tmp_path, net=tiny.net())

@@ -63,7 +63,8 @@ def _lead(run: dict[str, Any], rows: Sequence[Row]) -> Facts:
     if end:
         told.append((f"Loss of the last {LAST:.0%} of steps", f"{_mean([row.loss or 0.0 for row in end]):.3f}"))
         told.append((f"Dice of the last {LAST:.0%}, on training clips", f"{_mean([row.dice for row in end]):.3f}"))
-    told.append(("Cases", f"{sum(run['cases'].values())} of {len(run['cases'])} sets, {len(run['left_out'])} left out"))
+    cases, sets = sum(run["cases"].values()), len(run["cases"])
+    told.append(("Cases", f"{cases} of {sets} set{'s' * (sets != 1)}, {len(run['left_out'])} left out"))
     return Facts(tuple(told))
 
 
@@ -82,7 +83,10 @@ def _course(rows: Sequence[Row], palette: Palette) -> Section | None:
             ("Learning rate", [row.rate for row in taught], (0, None)),
         )
     ]
-    caption = "Each point is the mean of as many steps. Clips of all lengths, drawn anew for each step and augmented."
+    caption = (
+        "Each point is the mean of equally many steps. Clips of all lengths, drawn anew for each step and augmented: "
+        "curves jump with what was drawn. How good the net is on unseen cases `voxtrace evaluate` tells."
+    )
     return section("Course", Figure("Course", tuple(panels), caption))
 
 

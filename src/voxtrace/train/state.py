@@ -86,11 +86,17 @@ class State:
         _check_same(found.get("identity", {}), self.identity, path)
         try:
             self.net.load_state_dict(found["model"])
-            self.optimiser.load_state_dict(found["optimizer"])
             self.average.load(found["average"], found["average_count"])
         except (RuntimeError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise TrainingError(f"{path} is the state of another net ({reason}); {_ways(path)}") from None
+        try:
+            self.optimiser.load_state_dict(found["optimizer"])
+        except (ValueError, KeyError):
+            raise TrainingError(
+                f"the optimiser in {path} groups the weights otherwise than this version of voxtrace; go on with the "
+                f"version that wrote it, or begin in another folder from its weights: --start {path}"
+            ) from None
         self.step, self.seconds = found["step"], found["trained_s"]
         self.left_out = dict(found.get("left_out", {}))
         before = found.get("cases", self.cases)

@@ -28,6 +28,7 @@ TILE, GAP = 144, 4  # pixels
 CLIPS, FRAMES = 5, 6
 OTHER_SEED = 7919  # the clips watched are not those of the first steps
 MEMORIES = 6
+NAMED = 16  # letters of a set's name fit beside the Dice
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def _row(one: Watched, masks: np.ndarray) -> Image.Image:
         tile = _tile(one.images[0, time], truth[time], masks[time])
         both = 2 * (truth[time] & masks[time]).sum()
         total = truth[time].sum() + masks[time].sum()
-        words = f"{one.name[:22]} " if column == 0 else ""
-        label(ImageDraw.Draw(tile), (4, 3), f"{words}{both / total:.2f}" if total else f"{words}absent", 11)
+        words = f" {one.name[:NAMED]}" if column == 0 else ""
+        label(ImageDraw.Draw(tile), (4, 3), f"{both / total:.2f}{words}" if total else f"absent{words}", 11)
         row.paste(tile, (column * (TILE + GAP), 0))
     return row
 
