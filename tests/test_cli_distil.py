@@ -70,6 +70,7 @@ def test_a_student_comes_of_a_file_a_config_and_a_manifest_and_goes_on_when_call
         ({"--student-size": "50"}, "multiple of 32"),
         ({"--minutes": "0"}, "--minutes is 0"),
         ({"--frames": "0"}, "--frames is 0"),
+        ({"--cache-gb": "-1"}, "--cache-gb is -1; 0 or more"),
         ({"--split": "test"}, "no case of split 'test'"),
         ({"--recipe": "lost.toml"}, "no recipe at lost.toml"),
         ({"--device": "tpu9"}, "unknown device"),

@@ -103,6 +103,8 @@ class Distil:
             if not 0 < self.minutes < float("inf"):
                 raise InputError(f"--minutes is {self.minutes:g}; a time above 0 is expected")
             plan = plan.lasting(self.minutes)
+        if not 0 <= self.cache_gb < float("inf"):
+            raise InputError(f"--cache-gb is {self.cache_gb:g}; 0 or more is expected, 0 keeps none")
         if self.frames is not None:
             if self.frames < 1:
                 raise InputError(f"--frames is {self.frames}; at least 1 is expected")
