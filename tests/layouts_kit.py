@@ -12,9 +12,13 @@ from PIL import Image
 
 from command_line import write_nifti
 from phantoms import labels, phantom
+from voxtrace.datasets.found import Found
+from voxtrace.datasets.opening import Labels, open_labels, open_scan
+from voxtrace.manifest import Case
 from voxtrace.volume import Volume
 
 SHAPE = (8, 20, 24)
+NAMES = ["a_01", "a_02", "a_03", "a_04", "a_05"]  # of five cases
 
 
 def write_pair(image: Path, mask: Path, *, seed: int = 0, truth: np.ndarray | None = None, **changes: Any) -> None:
@@ -82,3 +86,13 @@ def write_npz(path: Path, **arrays: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **arrays)
     return path
+
+
+def opened(case: Case) -> Labels:
+    """Its labels, on its scan."""
+    return open_labels(case, open_scan(case))
+
+
+def names(found: Found, split: str | None = None) -> list[str]:
+    """Of the cases found, of one split or all, without the set's."""
+    return [case.id.split("/", 1)[1] for case in found.cases if split in (None, case.split)]
