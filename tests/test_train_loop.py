@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import tiny_training as tiny
+from labelled import write_disc, write_rows
 from voxtrace.errors import InputError, TrainingError
 from voxtrace.manifest import read_manifest
 from voxtrace.model.config import CONFIGS
@@ -33,17 +34,8 @@ pytestmark = pytest.mark.torch
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[LoadedCase]:
     """Three pictures, each a bright disc."""
-    y, x = np.mgrid[:80, :96]
-    rows = []
-    for number in range(3):
-        disc = (y - 35 - 3 * number) ** 2 + (x - 50) ** 2 < 14**2
-        Image.fromarray(np.where(disc, 200, 60).astype(np.uint8)).save(tmp_path / f"{number}.png")
-        Image.fromarray(disc.astype(np.uint8)).save(tmp_path / f"{number}_mask.png")
-        row = {"id": f"discs/{number}", "set": "discs", "kind": "image", "modality": "photo", "image": f"{number}.png"}
-        row |= {"mask": f"{number}_mask.png", "label_type": "semantic", "patient": str(number), "split": "train"}
-        rows.append(json.dumps(row | {"may_train_shipped_weights": True}))
-    (tmp_path / "manifest.jsonl").write_text("\n".join(rows) + "\n")
-    return load_cases(read_manifest(tmp_path / "manifest.jsonl"))
+    rows = [write_disc(tmp_path, number, patient=str(number), may_train_shipped_weights=True) for number in range(3)]
+    return load_cases(read_manifest(write_rows(tmp_path / "manifest.jsonl", rows)))
 
 
 RECIPE = Recipe(

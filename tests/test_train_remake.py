@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from labelled import write_disc, write_rows  # noqa: E402
 from voxtrace.checkpoints import load, resolve  # noqa: E402
 from voxtrace.train.recipe import Recipe  # noqa: E402
 from voxtrace.train.remake import RECIPES, main, plan, read_recipe  # noqa: E402
@@ -39,15 +38,8 @@ synthetic = 0.0
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Recipes of two stages, a card, the old file, and a manifest of two pictures of which one may not be shipped."""
-    rows = []
-    for number in range(2):
-        disc = np.hypot(*np.mgrid[-30:40, -45:45]) < 14 + number
-        Image.fromarray(np.where(disc, 200, 60).astype(np.uint8)).save(tmp_path / f"{number}.png")
-        Image.fromarray(disc.astype(np.uint8)).save(tmp_path / f"{number}_mask.png")
-        row = {"id": f"d/{number}", "set": f"d{number}", "kind": "image", "modality": "photo", "image": f"{number}.png"}
-        row |= {"mask": f"{number}_mask.png", "label_type": "semantic", "split": "train"}
-        rows.append(row | {"may_train_shipped_weights": number == 0})
-    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [write_disc(tmp_path, n, f"d{n}", may_train_shipped_weights=n == 0) for n in range(2)]
+    write_rows(tmp_path / "manifest.jsonl", rows)
     for name, stage, steps in (("first", "refiner", 2), ("second", "net", 1)):
         (tmp_path / f"{name}.toml").write_text(RECIPE.format(name=name, stage=stage, steps=steps))
     (tmp_path / "card.md").write_text("# A card\n")

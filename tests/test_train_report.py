@@ -14,6 +14,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from labelled import write_disc, write_rows  # noqa: E402
 from voxtrace.checkpoints import check, load  # noqa: E402
 from voxtrace.cli import main  # noqa: E402
 from voxtrace.errors import CaseMissingError  # noqa: E402
@@ -42,16 +43,8 @@ synthetic = 0.0
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with recipe.toml and a manifest of three pictures; the mask of the last is cut off."""
-    y, x = np.mgrid[:80, :96]
-    rows = []
-    for number in range(3):
-        disc = (y - 35 - 3 * number) ** 2 + (x - 50) ** 2 < 14**2
-        Image.fromarray(np.where(disc, 200, 60).astype(np.uint8)).save(tmp_path / f"{number}.png")
-        Image.fromarray(disc.astype(np.uint8)).save(tmp_path / f"{number}_mask.png")
-        row = {"id": f"discs/{number}", "set": "discs", "kind": "image", "modality": "photo", "image": f"{number}.png"}
-        rows.append(row | {"mask": f"{number}_mask.png", "label_type": "semantic", "split": "train"})
+    write_rows(tmp_path / "manifest.jsonl", [write_disc(tmp_path, number) for number in range(3)])
     (tmp_path / "2_mask.png").write_bytes((tmp_path / "2_mask.png").read_bytes()[:60])
-    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return tmp_path
 
