@@ -94,7 +94,7 @@ def test_check_says_what_a_file_lacks_to_be_shipped(small):
 
 def test_check_knows_a_published_file_by_its_hash(monkeypatch, tmp_path):
     from voxtrace.checkpoints import report
-    from voxtrace.checkpoints.download import sha256_of
+    from voxtrace.hashing import sha256_of
 
     path = sam21_tiny(tmp_path)
     known = {"medsam2": Registered("medsam2", "", 512, "", "", sha256=sha256_of(path))}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from voxtrace.checkpoints import find, home, list_rows, registry
-from voxtrace.checkpoints.download import hash_note, sha256_of
+from voxtrace.checkpoints.download import hash_note
 from voxtrace.errors import ModelError
+from voxtrace.hashing import sha256_of
 
 CARDS = Path(__file__).parents[1] / "cards"
 

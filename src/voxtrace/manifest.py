@@ -5,7 +5,6 @@ Paths in the file are relative to the folder that holds it, so a data set moves 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.errors import CaseMissingError, InputError, OutputError
+from voxtrace.hashing import sha256_of
 
 KINDS = ("image", "volume", "video")
 LABEL_TYPES = ("semantic", "instance")
@@ -125,6 +125,12 @@ def validate(cases: Sequence[Case], *, hashes: bool = False) -> list[str]:
     return [*_duplicates(cases), *_leaks(cases), *_missing(cases), *(_changed(cases) if hashes else [])]
 
 
+def changed_files(case: Case) -> list[tuple[Path, str]]:
+    """(file, the sha256 that it had) of a case's image and mask where they are not what they were."""
+    pairs = ((case.image_file, case.image_sha256), (case.mask_path, case.mask_sha256))
+    return [(path, known) for path, known in pairs if known and path.is_file() and sha256_of(path) != known]
+
+
 def _case(line: str, where: str, root: Path) -> Case:
     try:
         row = json.loads(line)
@@ -202,9 +208,8 @@ def _missing(cases: Sequence[Case]) -> list[str]:
 
 
 def _changed(cases: Sequence[Case]) -> list[str]:
-    faults = []
-    for case in cases:
-        for path, expected in ((case.image_file, case.image_sha256), (case.mask_path, case.mask_sha256)):
-            if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-                faults.append(f"case {case.id}: {path} has changed (its sha256 is not {expected[:12]}…)")
-    return faults
+    return [
+        f"case {case.id}: {path} has changed (its sha256 is not {expected[:12]}…)"
+        for case in cases
+        for path, expected in changed_files(case)
+    ]

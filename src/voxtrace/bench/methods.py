@@ -14,8 +14,8 @@ import numpy as np
 
 from voxtrace import checkpoints, engines
 from voxtrace.bench.asking import Question
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.engine import Engine
+from voxtrace.hashing import sha256_of
 from voxtrace.io.reading import Scan
 from voxtrace.manifest import KINDS, Case
 from voxtrace.prompts import FramePrompt, Prompt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -15,10 +14,10 @@ import httpx
 from voxtrace.checkpoints.locate import read_sidecar, sidecar
 from voxtrace.checkpoints.registered import Registered, find
 from voxtrace.errors import CheckpointError, OutputError
+from voxtrace.hashing import sha256_of
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 ATTEMPTS = 4
-CHUNK = 1 << 20
 TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 
 
@@ -65,15 +64,6 @@ def hash_note(model: Registered) -> str:
         f"sha256 {found}. The registry knows no hash of {model.file}, so this says only what came; it is recorded in "
         f"{sidecar(model.path).name}. Compare it with the publisher's if you can."
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _fetch(model: Registered, part: Path, progress: Progress | None) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.checkpoints.locate import Located, resolve
 from voxtrace.checkpoints.reader import read_header
 from voxtrace.checkpoints.registered import registry
 from voxtrace.errors import CheckpointError, MissingDependencyError, ModelError
+from voxtrace.hashing import sha256_of
 
 SHIPPED_WITH = ("card", "licence", "data_sha256")
 

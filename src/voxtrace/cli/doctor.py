@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from voxtrace import __version__, checkpoints
-from voxtrace.checkpoints.download import expected_hash, sha256_of
+from voxtrace.checkpoints.download import expected_hash
 from voxtrace.cli.terminal import megabytes, print_json, say
+from voxtrace.hashing import sha256_of
 
 # package on PyPI -> (needed for, extra that brings it; "" comes with voxtrace itself)
 PACKAGES = {

@@ -13,13 +13,13 @@ from voxtrace.bench.evaluate import evaluate
 from voxtrace.bench.files import write_json, write_text
 from voxtrace.bench.plan import Plan
 from voxtrace.bench.sources import hashes, thinned
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.cli.terminal import Advance
 from voxtrace.cli.tuning_cases import Note, base_of, gathered
 from voxtrace.cli.tuning_folder import begin, card_file, forget_unbegun, places
 from voxtrace.datasets.copies import copied, told
 from voxtrace.errors import InputError
 from voxtrace.eval.results import Row
+from voxtrace.hashing import sha256_of
 from voxtrace.manifest import Case, select
 from voxtrace.train.cases import load_cases
 from voxtrace.train.finetune import finetune, starting_net

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voxtrace import checkpoints
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.checkpoints.reader import read_header
 from voxtrace.checkpoints.registered import lookup
 from voxtrace.datasets import find_cases
 from voxtrace.datasets.splitting import split_by_patient
 from voxtrace.errors import InputError
+from voxtrace.hashing import sha256_of
 from voxtrace.manifest import Case, select, validate
 from voxtrace.train.tuned_card import Base
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from voxtrace.datasets.faults import Fault
-from voxtrace.datasets.looking import Look, file_sha256, look_at
-from voxtrace.manifest import Case
+from voxtrace.datasets.looking import Look, look_at
+from voxtrace.manifest import Case, changed_files
 
 Tell = Callable[[int, "int | None"], None]
 ODD_SPACING = 2.5  # times the set's median, or less than its part
@@ -22,19 +22,11 @@ def check(cases: Sequence[Case], tell: Tell = lambda done, total: None, *, hashe
     looks, faults = [], []
     for number, case in enumerate(cases, 1):
         look = look_at(case)
-        faults += [*look.faults, *(_changed(case) if hashes else [])]
+        changed = [Fault("changed", case.id, str(path)) for path, _ in changed_files(case)] if hashes else []
+        faults += [*look.faults, *changed]
         looks.append(look)
         tell(number, len(cases))
     return [*faults, *_same_ids(cases), *_copies(looks), *_patients(cases), *_spacings(looks)]
-
-
-def _changed(case: Case) -> list[Fault]:
-    pairs = ((case.image_file, case.image_sha256), (case.mask_path, case.mask_sha256))
-    return [
-        Fault("changed", case.id, str(path))
-        for path, expected in pairs
-        if expected and path.is_file() and file_sha256(path) != expected
-    ]
 
 
 def _same_ids(cases: Sequence[Case]) -> list[Fault]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from voxtrace.datasets.checks import Tell, check
 from voxtrace.datasets.faults import Fault, grave
-from voxtrace.datasets.looking import file_sha256
 from voxtrace.errors import InputError
+from voxtrace.hashing import sha256_of
 from voxtrace.manifest import Case, write_manifest
 
 
@@ -60,7 +60,7 @@ def relocated(case: Case, root: Path) -> Case:
 
 def hashed(case: Case) -> Case:
     """The same case with the sha256 of its files; of what is not there, or is a folder, None."""
-    return replace(case, image_sha256=file_sha256(case.image_file), mask_sha256=file_sha256(case.mask_path))
+    return replace(case, image_sha256=_hash(case.image_file), mask_sha256=_hash(case.mask_path))
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -70,3 +70,8 @@ def _relative(path: Path, root: Path) -> str:
     except ValueError:  # another drive
         return Path(whole).as_posix()
     return (short if (root / short).exists() or not path.exists() else Path(whole)).as_posix()
+
+
+def _hash(place: Path) -> str | None:
+    """Of a file; a folder of frames has none."""
+    return sha256_of(place) if place.is_file() else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from voxtrace.manifest import Case
 from voxtrace.volume import Picture, Volume
 
 NO_HU = 10.0
-CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,6 @@ def look_at(case: Case) -> Look:
         return Look(case, (*faults, *_unusable(case, error)), image_hash, "", spacing)
     faults += label_faults(case, labels.array)
     return Look(case, tuple(faults), image_hash, _hash([labels.array]), spacing)
-
-
-def file_sha256(path: Path) -> str | None:
-    """Of a file, read in pieces; None for a folder."""
-    if not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _image(case: Case, scan: Scan) -> tuple[str, list[Fault]]:

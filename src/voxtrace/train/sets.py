@@ -22,8 +22,8 @@ from voxtrace.train.rendering import rendered
 
 SAME_PICTURE = 0.3  # share of sets that are one picture, placed anew for each frame
 WHOLE_FRAME = 0.5
-PLACES = {name: 0.0 for name in ("stretch", "tone", "invert", "bias", "noise", "blur", "coarse", "colour", "shuffle")}
-PLACES |= {"to_grey": 0.0}  # a set's pictures look alike: what changes their look is drawn once for all
+LOOKS = ("stretch", "tone", "invert", "bias", "noise", "blur", "coarse", "colour", "shuffle", "to_grey")
+SAME_LOOK = dict.fromkeys(LOOKS, 0.0)  # what changes the look of a set's pictures is drawn once for all
 
 Shown = tuple[LoadedCase, LabelledObject]
 
@@ -56,7 +56,7 @@ class PictureSets:
 
 def cut_set(shown: Sequence[Shown], rng: np.random.Generator, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """Images (T, 3, S, S) and masks (T, S, S), uint8, of pictures framed each for itself and coloured alike."""
-    apart = replace(options, loose_jitter=0.5, whole_frame=WHOLE_FRAME, strength=replace(options.strength, **PLACES))
+    apart = replace(options, loose_jitter=0.5, whole_frame=WHOLE_FRAME, strength=replace(options.strength, **SAME_LOOK))
     images, masks = zip(*(_placed(case, target, rng, apart) for case, target in shown), strict=True)
     pictures = torch.from_numpy(np.concatenate(images)).float() / 255
     if all((image[0, 0] == image[0, 1]).all() for image in images):

@@ -60,7 +60,7 @@ def settle_norms(net: Sam2, recipe: Recipe, cases: Sequence[LoadedCase], batches
     net.eval()
 
 
-def data_sha256(cases: list[Case]) -> str:
+def data_sha256(cases: Sequence[Case | LoadedCase]) -> str:
     """Hash of the list of training cases: their ids in order."""
     return hashlib.sha256("\n".join(sorted(case.id for case in cases)).encode()).hexdigest()
 

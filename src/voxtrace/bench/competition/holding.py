@@ -31,8 +31,8 @@ from voxtrace.bench.competition.misdeeds import MISBEHAVING, Misdeed, left_behin
 from voxtrace.bench.competition.telling import markdown
 from voxtrace.bench.files import write_json, write_text
 from voxtrace.bench.lock import FILE, lock, write_lock
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.errors import CaseMissingError
+from voxtrace.hashing import sha256_of
 
 WHAT = "competition"
 FIRST, SECOND = "voxtrace-small", "voxtrace-small-fast"  # the one that is run again; the one that it is compared with

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from voxtrace import checkpoints
-from voxtrace.checkpoints.download import sha256_of
 from voxtrace.checkpoints.nets import KNOWN, NetConfig, build, from_json, resized, to_json
 from voxtrace.checkpoints.reader import read_header
 from voxtrace.checkpoints.registered import by_file, lookup
 from voxtrace.errors import InputError, ModelError
+from voxtrace.hashing import sha256_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,6 +27,7 @@ from voxtrace.train.distilling.stages import Windows, carry_out, enough_memory
 from voxtrace.train.loop import train
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
+from voxtrace.train.ship import data_sha256
 from voxtrace.train.telling import Tell
 
 HELD_OUT = 2  # batches on which the error is measured before and after
@@ -163,17 +164,10 @@ def _write(made: Distilled, teacher: Teacher, student: nn.Module, cases: Sequenc
     metadata = {
         "card": card(made, teacher, student, cases, plan),
         "licence": licence(teacher),
-        "data_sha256": data_sha256([case.id for case in cases]),
+        "data_sha256": data_sha256(cases),
         "data_sets": json.dumps(sorted({case.set for case in cases})),
         "teacher": teacher.name,
         "teacher_sha256": teacher.sha256,
         "steps": json.dumps(made.steps),
     }
     save(made.path, student, config_of(student), metadata)
-
-
-def data_sha256(names: Sequence[str]) -> str:
-    """Hash of the list of training cases: their ids in order."""
-    import hashlib
-
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
