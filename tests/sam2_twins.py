@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from voxtrace.checkpoints.hugging_face import to_official
 from voxtrace.courses import EDGE, Course
-from voxtrace.engines.torch import MEAN, STD, TorchEngine
+from voxtrace.engines.batching import MEAN, STD
+from voxtrace.engines.torch import TorchEngine
 from voxtrace.feature_cache import FeatureCache
 from voxtrace.memory import Fifo
 from voxtrace.model.config import CONFIGS, Sam2Config

@@ -1,27 +1,20 @@
-"""The Engine on PyTorch: numpy frames and prompts in, numpy masks and scores out, tensors in between.
-
-Objects whose prompts or memories have the same layout are decoded in one batch; others in batches of their own, because
-padding would change the answer.
-"""
+"""The Engine on PyTorch: numpy frames and prompts in, numpy masks and scores out, tensors in between."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from voxtrace.engine import Entry, Recalled
+from voxtrace.engines.batching import MEAN, STD, in_batches, memory_layout, net_points, prompt_layout
 from voxtrace.errors import ModelError
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Memory, Sam2, Shown
-from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as all nets of the family were trained with
-Item = TypeVar("Item")
+from voxtrace.prompts import FramePrompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +113,7 @@ class TorchEngine:
     @torch.inference_mode()
     def begin(self, features: TorchFeatures, prompts: Sequence[FramePrompt]) -> TorchDecoded:
         """Decode N objects from their prompts; a mask without clicks is taken as the answer."""
-        heads = _in_batches(prompts, _prompt_layout, lambda group: self._begin(features, group))
+        heads = in_batches(prompts, prompt_layout, lambda group: self._begin(features, group), _joined)
         given = {i: p.mask for i, p in enumerate(prompts) if p.mask is not None and not len(p.labels)}
         return TorchDecoded(features.shape, heads, given)
 
@@ -143,7 +136,7 @@ class TorchEngine:
     @torch.inference_mode()
     def follow(self, features: TorchFeatures, recalled: Sequence[Recalled]) -> TorchDecoded:
         """Decode N objects from what is remembered of them."""
-        heads = _in_batches(recalled, memory_layout, lambda group: self._follow(features, group))
+        heads = in_batches(recalled, memory_layout, lambda group: self._follow(features, group), _joined)
         return TorchDecoded(features.shape, heads)
 
     def _follow(self, features: TorchFeatures, recalled: list[Recalled]) -> Heads:
@@ -162,18 +155,6 @@ class TorchEngine:
             TorchEntry(frame, prompted, float(score), float(iou), *parts, embedding, image)
             for parts, score, iou in zip(own, scores, ious, strict=True)
         ]
-
-
-def net_points(prompt: FramePrompt, shape: tuple[int, int], size: int) -> np.ndarray:
-    """(P, 2) pixels of a net that sees frames of `shape` as size x size, 0 = centre of the first pixel.
-
-    A half-open box becomes the first and last of the net's pixels that it covers, as SAM's training draws boxes
-    from masks in the net's size: a box of one pixel in a small window stays as wide as it is shown. Differs from
-    SAM 2 (sam2_video_predictor.py, add_new_points_or_box): pixel centres stay centres when the frame is scaled.
-    """
-    inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
-    scale = np.array([size / shape[1], size / shape[0]], np.float32)
-    return (prompt.points_xy * scale + inward - 0.5).astype(np.float32)
 
 
 def laid_out(model: Sam2, recalled: Sequence[Recalled]) -> tuple[Memory, list[Shown]]:
@@ -218,28 +199,11 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _in_batches(
-    items: Sequence[Item], layout: Callable[[Item], Hashable], decode: Callable[[list[Item]], Heads]
-) -> Heads:
-    """Decode items of equal layout together and put the objects back in their order."""
-    groups: dict[Hashable, list[int]] = {}
-    for index, item in enumerate(items):
-        groups.setdefault(layout(item), []).append(index)
-    parts = [decode([items[i] for i in indices]) for indices in groups.values()]
-    order = torch.tensor([i for indices in groups.values() for i in indices]).argsort()
-    order = order.to(parts[0].logits.device)
+def _joined(parts: list[Heads], rows: list[int]) -> Heads:
+    """Parts in a row, then the rows asked for."""
+    order = torch.tensor(rows, device=parts[0].logits.device)
     logits, iou, pointer, score = (torch.cat(field)[order] for field in zip(*(p[:4] for p in parts), strict=True))
     return Heads(logits, iou, pointer, score, None)
-
-
-def _prompt_layout(prompt: FramePrompt) -> Hashable:
-    return len(prompt.labels), prompt.mask is not None
-
-
-def memory_layout(recalled: Recalled) -> Hashable:
-    """What must be equal among objects that are followed in one batch: how much is recalled, and its times."""
-    times = tuple(t for _, t in recalled.memories), tuple(t for _, t in recalled.pointers)
-    return *times, recalled.pointer_span, tuple(weight for _, weight in recalled.shown), recalled.placed
 
 
 def _own(entry: Entry) -> TorchEntry:

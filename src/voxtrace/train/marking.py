@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voxtrace import simulate
-from voxtrace.engines.torch import net_points
+from voxtrace.engines.batching import net_points
 from voxtrace.errors import InputError
 from voxtrace.memory import OF_SETS
 from voxtrace.prompts import Box, FramePrompt, Point, Prompt, Recist, Scribble, on_frames

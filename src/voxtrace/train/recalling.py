@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from voxtrace.engine import Recalled
-from voxtrace.engines.torch import TorchEntry, TorchFeatures, laid_out, memory_layout
+from voxtrace.engines.batching import memory_layout
+from voxtrace.engines.torch import TorchEntry, TorchFeatures, laid_out
 from voxtrace.memory import OF_SETS, Bank, Fifo, MemoryPolicy, SelfSorting
 from voxtrace.model.mask_decoder import Masks
 from voxtrace.model.object_pointer import hide_absent

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtrace.checkpoints.nets import NetConfig
-from voxtrace.engines.torch import MEAN, STD
+from voxtrace.engines.batching import MEAN, STD
 from voxtrace.engines.torch_sam1 import PadLongest, Squash
 from voxtrace.model.mask_decoder import Masks, resize
 from voxtrace.model.sam1 import Sam1, Sam1Config
