@@ -13,6 +13,8 @@ import numpy as np
 from voxtrace.errors import InputError
 from voxtrace.io.picture import pictures_in
 from voxtrace.io.reading import read
+from voxtrace.mapped import is_mapped, let_go, require_unchanged, slabs
+from voxtrace.scratch import zeros
 from voxtrace.volume import Frames, Picture, Volume
 from voxtrace.windowing import Window, automatic, grey_rgb
 
@@ -20,7 +22,9 @@ from voxtrace.windowing import Window, automatic, grey_rgb
 class VolumeFrames:
     """The slices of a volume along an axis (0 z, 1 y, 2 x); rows and columns are the other two axes in order.
 
-    The window (None: the automatic one) is settled on the whole volume, so that all slices are shown alike.
+    The window (None: the automatic one) is settled on the whole volume, so that all slices are shown alike. A volume in
+    a file is read slice by slice; across its slices (axis 1 or 2) through a scratch file with all frames in grey, made
+    when the first one is asked for: otherwise each would be read from all over the file.
     """
 
     def __init__(self, volume: Volume, window: Window | None = None, axis: int = 0) -> None:
@@ -30,12 +34,32 @@ class VolumeFrames:
         self.axis = axis
         self._array = volume.array
         self._limits = self.window.limits(volume.array)
+        self._laid_out: np.ndarray | None = None  # (F, H, W) uint8
 
     def __len__(self) -> int:
         return self._array.shape[self.axis]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return grey_rgb(self._limits.apply(self._array.take(_inside(index, len(self)), self.axis)))
+        _inside(index, len(self))
+        if self.axis == 0 or not is_mapped(self._array):
+            require_unchanged(self._array)
+            grey = self._limits.apply(self._array.take(index, self.axis))
+            let_go(self._array)
+            return grey_rgb(grey)
+        if self._laid_out is None:
+            self._laid_out = self._lay_out()
+        frame = grey_rgb(self._laid_out[index])
+        let_go(self._laid_out)
+        return frame
+
+    def _lay_out(self) -> np.ndarray:
+        """All frames one after another."""
+        shape = np.moveaxis(self._array, self.axis, 0).shape
+        frames = zeros(shape, np.uint8)
+        for start, part in slabs(self._array):
+            frames[:, start : start + len(part)] = np.moveaxis(self._limits.apply(part), self.axis, 0)
+            let_go(frames)
+        return frames
 
 
 class PictureFrames:

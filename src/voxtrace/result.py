@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from voxtrace.engine import NO_OBJECT_LOGIT
 from voxtrace.errors import InputError, PromptError
+from voxtrace.mapped import let_go
+from voxtrace.patches import ByFrame, Patch, PatchWriter
 from voxtrace.postprocess import label_dtype, settle_overlaps
+from voxtrace.scratch import Spill, contiguous, zeros
 from voxtrace.tracking import Stop, Tracked
 from voxtrace.view import View
 from voxtrace.volume import Volume
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """The part of a frame of (H, W) `shape` where an object is: logits (h, w) float32 around all that is > 0, from row
-    `y`, column `x`. Outside it there is no object. Full frames of many objects would not fit into memory.
-    """
-
-    shape: tuple[int, int]
-    y: int
-    x: int
-    logits: np.ndarray
-
-    @classmethod
-    def of(cls, logits: np.ndarray) -> Patch:
-        """Cut (H, W) logits down to their positive part."""
-        inside = logits > 0
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if not len(rows):
-            return cls(logits.shape, 0, 0, np.zeros((0, 0), np.float32))  # type: ignore[arg-type]
-        y, x = rows[0], columns[0]
-        found = logits[y : rows[-1] + 1, x : columns[-1] + 1].astype(np.float32)
-        return cls(logits.shape, int(y), int(x), found)  # type: ignore[arg-type]
-
-    def paste(self) -> np.ndarray:
-        """(H, W) float32 logits of the frame."""
-        frame = np.full(self.shape, NO_OBJECT_LOGIT, np.float32)
-        h, w = self.logits.shape
-        frame[self.y : self.y + h, self.x : self.x + w] = self.logits
-        return frame
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a Track keeps of one frame: made at once of each frame that is followed, so that nothing more is kept."""
-
-    frame: int
-    patch: Patch
-    confidence: float
-    view: View
-
-    @classmethod
-    def of(cls, tracked: Tracked) -> Seen:
-        """Drop the memory, and of the logits all that is not inside."""
-        patch = Patch.of(tracked.logits)
-        return cls(tracked.frame, patch, confidence(tracked.object_score, tracked.iou), tracked.view)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """One object through all frames that were looked at.
 
-    confidence: {frame: sigmoid(object score) x expected IoU, 0..1}. prompted: the frames that a person marked.
-    views: {frame: the window through which the net saw the object there}.
+    patches: read from a scratch file when asked for, where they are many; memory hardly grows with the
+    number of frames. confidence: {frame: sigmoid(object score) x expected IoU, 0..1}. prompted: the
+    frames that a person marked. views: {frame: the window through which the net saw the object there}.
     """
 
     patches: Mapping[int, Patch]
@@ -76,22 +34,45 @@ class Track:
     prompted: tuple[int, ...] = ()
     views: Mapping[int, View] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, seen: Sequence[Seen | Stop], prompted: Sequence[int]) -> Track:
-        """Gather what is kept of what `begin` and `propagate` gave."""
-        frames = sorted((s for s in seen if isinstance(s, Seen)), key=lambda s: s.frame)
-        return cls(
-            patches={s.frame: s.patch for s in frames},
-            confidence={s.frame: s.confidence for s in frames},
-            stops=tuple(s for s in seen if isinstance(s, Stop)),
-            prompted=tuple(sorted(prompted)),
-            views={s.frame: s.view for s in frames},
-        )
-
     def logits(self, frame: int, shape: tuple[int, int]) -> np.ndarray:
         """(H, W) float32 logits of one frame."""
         patch = self.patches.get(frame)
         return np.full(shape, NO_OBJECT_LOGIT, np.float32) if patch is None else patch.paste()
+
+
+class Trace:
+    """A Track under way: keeps of each frame what a Track needs, at once, so that nothing more is held.
+
+    spill: where the patches go.
+    """
+
+    def __init__(self, spill: Spill) -> None:
+        self._patches = PatchWriter(spill)
+        self._confidence = array("d")
+        self._views: list[View] = []
+        self._stops: list[Stop] = []
+
+    def add(self, event: Tracked | Stop) -> None:
+        """What `begin` or `propagate` gave. Drops the memory, and of the logits all that is not inside."""
+        if isinstance(event, Stop):
+            self._stops.append(event)
+            return
+        self._patches.add(event.frame, Patch.of(event.logits))
+        self._confidence.append(confidence(event.object_score, event.iou))
+        self._views.append(event.view)
+
+    def track(self, prompted: Iterable[int]) -> Track:
+        """All that was added."""
+        patches, order = self._patches.patches(), self._patches.order()
+        frames = np.fromiter(patches, np.int64, len(patches))
+        confidences, views = np.array(self._confidence)[order], [self._views[n] for n in order]
+        return Track(
+            patches=patches,
+            confidence=ByFrame(frames, lambda n: float(confidences[n])),
+            stops=tuple(self._stops),
+            prompted=tuple(sorted(prompted)),
+            views=ByFrame(frames, lambda n: views[n]),
+        )
 
 
 def confidence(object_score: float, iou: float) -> float:
@@ -103,7 +84,8 @@ def confidence(object_score: float, iou: float) -> float:
 class Result:
     """All objects of a session.
 
-    names: {label: name}. tracks: {label: Track}. frames: one (H, W) label map a frame, along the session's axis.
+    names: {label: name}. tracks: {label: Track}. frames: one (H, W) label map a frame, along the session's axis; beyond
+    16 MiB they lie in a scratch file, mapped, that lives as long as they do (voxtrace.scratch, voxtrace.mapped).
     window: the grey window that the net saw the scan through, as text; "" where there is none.
     locked: labels of the objects whose voxels were not free.
     overlapping: masks may share voxels (the label map still holds the object with the larger logit).
@@ -120,7 +102,12 @@ class Result:
 
     @property
     def labels(self) -> np.ndarray:
-        """(D, H, W) uint8 or uint16 in the scan's own voxel order, whatever the axis; 0 is no object."""
+        """(D, H, W) uint8 or uint16 in the scan's own voxel order, whatever the axis; 0 is no object.
+
+        No copy: mapped where `frames` are, and to be gone through with `voxtrace.mapped.slabs` where it is large.
+        """
+        if isinstance(self.frames, np.ndarray):
+            return np.moveaxis(self.frames, 0, self.axis)
         if len({f.shape for f in self.frames}) > 1:
             raise InputError("the images differ in size, so there is no common label map; use result.frames")
         return np.moveaxis(np.asarray(self.frames), 0, self.axis)
@@ -129,24 +116,30 @@ class Result:
         """The label map with the scan's geometry."""
         if self.volume is None:
             raise InputError("this session has no volume to take the geometry from; use result.labels")
-        return self.volume.like(np.ascontiguousarray(self.labels))
+        return self.volume.like(contiguous(self.labels))
 
     def mask(self, object: str | int) -> np.ndarray:
-        """(D, H, W) bool of one object, by name or label."""
+        """(D, H, W) bool of one object, by name or label; beyond 16 MiB mapped, as `frames`."""
         label = self.label(object)
-        if not self.overlapping:
-            return self.labels == label
-        masks = [self.frame_mask(label, index) for index in range(len(self.frames))]
-        return np.moveaxis(np.stack(masks), 0, self.axis)
+        if len({f.shape for f in self.frames}) > 1:
+            raise InputError("the images differ in size, so there is no common mask; use result.frame_mask")
+        masks = zeros((len(self.frames), *self.frames[0].shape), bool)
+        for index in range(len(masks)):
+            masks[index] = self.frame_mask(label, index)
+            let_go(masks)
+        return np.moveaxis(masks, 0, self.axis)
 
     def frame_mask(self, object: str | int, frame: int) -> np.ndarray:
         """(H, W) bool of one object on one frame."""
         label = self.label(object)
-        if not self.overlapping:
-            return self.frames[frame] == label
         labels = self.frames[frame]
-        inside = self.tracks[label].logits(frame, labels.shape) > 0  # type: ignore[arg-type]
-        return inside if label in self.locked else inside & ~np.isin(labels, list(self.locked))
+        if self.overlapping:
+            inside = self.tracks[label].logits(frame, labels.shape) > 0  # type: ignore[arg-type]
+            mask = inside if label in self.locked else inside & ~np.isin(labels, list(self.locked))
+        else:
+            mask = labels == label
+        let_go(labels)
+        return mask
 
     @property
     def confidence(self) -> dict[str, np.ndarray]:
@@ -185,13 +178,13 @@ def frozen(result: Result, label: int, taken: Sequence[Track] = ()) -> Track:
     """The object's track with the voxels that it has in `result`, less those that locked tracks have `taken`, as
     certain as can be."""
     track = result.tracks[label]
-    patches = {}
+    writer = PatchWriter(Spill())
     for frame in track.patches:
         inside = result.frame_mask(label, frame)
         for other in taken:
             inside = inside & ~(other.logits(frame, inside.shape) > 0)  # type: ignore[arg-type]
-        patches[frame] = Patch.of(np.where(inside, -NO_OBJECT_LOGIT, NO_OBJECT_LOGIT))
-    return replace(track, patches=patches)
+        writer.add(frame, Patch.of(np.where(inside, -NO_OBJECT_LOGIT, NO_OBJECT_LOGIT)))
+    return replace(track, patches=writer.patches())
 
 
 def draw(
@@ -202,10 +195,19 @@ def draw(
     A voxel goes to a locked object, else to the one with the largest logit.
     """
     dtype = label_dtype([*tracks, *locked])
-    alike = len(set(shapes)) == 1
-    frames: Any = np.zeros((len(shapes), *shapes[0]), dtype) if alike else [np.zeros(shape, dtype) for shape in shapes]
+    frames = _blank(shapes, dtype)
     for frame in sorted({f for t in [*tracks.values(), *locked.values()] for f in t.patches}):
         free = {label: t.logits(frame, shapes[frame]) for label, t in tracks.items() if frame in t.patches}
         taken = {label: t.logits(frame, shapes[frame]) > 0 for label, t in locked.items() if frame in t.patches}
         frames[frame][...] = settle_overlaps(free, taken)
+        let_go(frames[frame])
     return frames
+
+
+def _blank(shapes: Sequence[tuple[int, int]], dtype: type) -> Sequence[np.ndarray]:
+    """A label map of zeros a frame, on one file where they are large: as many files could not be open."""
+    if len(set(shapes)) == 1:
+        return zeros((len(shapes), *shapes[0]), dtype)  # type: ignore[return-value]
+    ends = np.cumsum([h * w for h, w in shapes])
+    flat = zeros((int(ends[-1]),), dtype)
+    return [flat[end - h * w : end].reshape(h, w) for end, (h, w) in zip(ends.tolist(), shapes, strict=True)]

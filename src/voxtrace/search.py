@@ -13,8 +13,9 @@ from voxtrace.feature_cache import FeatureCache
 from voxtrace.marks import Object
 from voxtrace.memory import Fifo, MemoryPolicy
 from voxtrace.prompts import BOX_START, NEGATIVE, FramePrompt
-from voxtrace.result import Seen, Track
-from voxtrace.tracking import LOOKS, EndOfObject, Stop, Tracked, Walk, begin, propagate
+from voxtrace.result import Trace, Track
+from voxtrace.scratch import Spill
+from voxtrace.tracking import LOOKS, EndOfObject, Tracked, Walk, begin, propagate
 from voxtrace.view import Extent, View, Whole, grown, union, view_around
 
 Progress = Callable[[int, int], None]  # frames followed, frames to follow at most; both count every object
@@ -52,14 +53,18 @@ class Search:
             for label in objects
             for course in courses[label]
         ]
-        seen: dict[int, list[Seen | Stop]] = {label: [Seen.of(t) for t in marked[label]] for label in objects}
+        spill = Spill()
+        traces = {label: Trace(spill) for label in objects}
+        for label, trace in traces.items():
+            for tracked in marked[label]:
+                trace.add(tracked)
         total, done = sum(len(walk.course.order) for walk in walks), 0
         for event in propagate(self.features, walks, self.memory):
-            seen[event.object].append(Seen.of(event) if isinstance(event, Tracked) else event)
+            traces[event.object].add(event)
             done += isinstance(event, Tracked)
             if progress is not None:
                 progress(done, total)
-        return {label: Track.of(seen[label], list(o.marks.frames)) for label, o in objects.items()}
+        return {label: traces[label].track(o.marks.frames) for label, o in objects.items()}
 
     def _begin(self, objects: Mapping[int, Object], remember: bool) -> dict[int, list[Tracked]]:
         """Decode all marked frames, each through its window; again through a larger one where the mask is cut."""

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from voxtrace.errors import InputError
+from voxtrace.mapped import is_mapped, slabs
 from voxtrace.volume import Picture, Volume
 
 SAMPLED_VALUES = 2**23  # percentiles of more values than these are taken from an even sample
@@ -108,8 +109,9 @@ class FullRange(Window):
         """Smallest and largest finite value."""
         fill = _fill(array)
         if array.dtype.kind != "f":
-            return Limits(float(array.min()), float(array.max()), fill)
-        return Limits(fill, float(np.max(array, initial=-np.inf, where=np.isfinite(array))), fill)
+            return Limits(fill, float(max(part.max() for _, part in slabs(array))), fill)
+        tops = [np.max(part, initial=-np.inf, where=np.isfinite(part)) for _, part in slabs(array)]
+        return Limits(fill, float(max(tops)), fill)
 
     def __str__(self) -> str:
         return "full"
@@ -211,12 +213,15 @@ def _fill(array: np.ndarray, quietly: bool = False) -> float:
     if array.dtype.kind not in "fiub":
         raise InputError(f"values of type {array.dtype} cannot be shown as grey; real numbers are needed")
     if array.dtype.kind != "f":
-        return float(array.min())
-    finite = np.isfinite(array)
-    bad = int(array.size - np.count_nonzero(finite))
-    if bad == array.size:
+        return float(min(part.min() for _, part in slabs(array)))
+    good, fill = 0, float("inf")
+    for _, part in slabs(array):
+        finite = np.isfinite(part)
+        good += int(np.count_nonzero(finite))
+        fill = min(fill, float(np.min(part, initial=np.inf, where=finite)))
+    bad = array.size - good
+    if not good:
         raise InputError(f"all {bad} values are NaN or infinite: there is nothing to segment")
-    fill = float(np.min(array, initial=np.inf, where=finite))
     if bad and not quietly:
         warnings.warn(f"{bad} of {array.size} values are NaN or infinite; they are shown as {fill:g}", stacklevel=4)
     return fill
@@ -224,8 +229,11 @@ def _fill(array: np.ndarray, quietly: bool = False) -> float:
 
 def _sample(array: np.ndarray) -> np.ndarray:
     """All values, flat, or an even sample of a large array; the odd step visits all columns."""
-    flat = array.reshape(-1)
-    return flat if flat.size <= SAMPLED_VALUES else flat[:: (flat.size // SAMPLED_VALUES) | 1]
+    step = 1 if array.size <= SAMPLED_VALUES else (array.size // SAMPLED_VALUES) | 1
+    if step == 1 and not is_mapped(array):
+        return array.reshape(-1)
+    each = array[0].size
+    return np.concatenate([part.reshape(-1)[-start * each % step :: step].copy() for start, part in slabs(array)])
 
 
 def _is_hounsfield(values: np.ndarray, sure: bool) -> bool:
