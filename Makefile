@@ -26,7 +26,7 @@ demo: setup
 competition: setup
 	$(BIN)/python -m voxtrace.bench.competition --data $(VOXTRACE_DATA) --out out/competition
 
-# The embedded weights anew, from the recipes and the labelled cases: about three hours, said beforehand; it goes on where
+# The embedded weights anew, from the recipes and the labelled cases: about 100 minutes, said beforehand; it goes on where
 # it was stopped and replaces the file in the end.
 weights: setup
 	$(BIN)/python -m voxtrace.train.remake --data $(VOXTRACE_DATA) --out out/weights \

@@ -21,7 +21,7 @@ from voxtrace.train.cases import LoadedCase, load_cases
 from voxtrace.train.distributed import World
 from voxtrace.train.journal import read_log
 from voxtrace.train.loop import train
-from voxtrace.train.optim import Average, adamw
+from voxtrace.train.optim import Average, optimiser as optimiser_of
 from voxtrace.train.recipe import Recipe
 from voxtrace.train.samples import Options
 from voxtrace.train.state import State
@@ -152,7 +152,7 @@ def test_a_net_that_is_lost_ends_the_run_with_what_to_change(tmp_path, monkeypat
 def test_a_lost_step_leaves_nothing_behind():
     torch.manual_seed(0)
     net = Sam2(CONFIGS["voxtrace-small"].at(64)).train()
-    state = State(net, adamw(net, tiny.RECIPE), Average(net, 0.9))
+    state = State(net, optimiser_of(net, tiny.RECIPE), Average(net, 0.9))
     before = {name: weight.clone() for name, weight in net.named_parameters()}
     images, truth = torch.randn(1, 2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
     truth[..., 20:40, 20:40] = 1

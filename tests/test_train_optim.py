@@ -14,7 +14,7 @@ from voxtrace.model.config import CONFIGS  # noqa: E402
 from voxtrace.model.sam2 import Sam2  # noqa: E402
 from voxtrace.train.beginning import checkpointed  # noqa: E402
 from voxtrace.train.failing import explained  # noqa: E402
-from voxtrace.train.optim import adamw, set_rate, share_of  # noqa: E402
+from voxtrace.train.optim import optimiser as optimiser_of, set_rate, share_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -40,7 +40,7 @@ def test_layer_decay_is_sam_2s(name, rate):
 
 def test_every_weight_is_in_one_group_with_its_rate_and_only_matrices_decay():
     net = tiny.net()
-    optimiser = adamw(net, PUBLISHED)
+    optimiser = optimiser_of(net, PUBLISHED)
     set_rate(optimiser, 1e-3)
     found = {id(weight): group for group in optimiser.param_groups for weight in group["params"]}
     assert len(found) == sum(len(group["params"]) for group in optimiser.param_groups) == len(list(net.parameters()))
@@ -58,7 +58,7 @@ FAMILIES = ["voxtrace-small", "sam2.1_hiera_tiny", "sam2_hiera_tiny", "efficient
 def test_of_each_family_all_is_taught_once_layers_decay_and_trunks_learn_slower_towards_the_image(family):
     with torch.device("meta"):
         net = Sam2(CONFIGS[family])
-    groups = adamw(net, PUBLISHED).param_groups
+    groups = optimiser_of(net, PUBLISHED).param_groups
     found = [(id(weight), group) for group in groups for weight in group["params"]]
     assert sorted(key for key, _ in found) == sorted(id(weight) for weight in net.parameters())
     own = {name: dict(found)[id(weight)] for name, weight in net.named_parameters()}

@@ -21,7 +21,7 @@ from voxtrace.errors import OutputError, TrainingError  # noqa: E402
 from voxtrace.train import running  # noqa: E402
 from voxtrace.train.journal import read_log  # noqa: E402
 from voxtrace.train.loop import train  # noqa: E402
-from voxtrace.train.optim import Average, adamw  # noqa: E402
+from voxtrace.train.optim import Average, optimiser as optimiser_of  # noqa: E402
 from voxtrace.train.state import State  # noqa: E402
 from voxtrace.train.stopping import save_every_s  # noqa: E402
 
@@ -127,7 +127,7 @@ def test_a_damaged_state_is_named(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_is_named_and_the_last_state_stays(tmp_path):
     net = tiny.net()
-    state = State(net, adamw(net, tiny.RECIPE), Average(net, 0.9))
+    state = State(net, optimiser_of(net, tiny.RECIPE), Average(net, 0.9))
     state.save(tmp_path / "state.pt")
     before = (tmp_path / "state.pt").read_bytes()
     (tmp_path / "state.part").symlink_to("/dev/full")

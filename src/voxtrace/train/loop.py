@@ -21,7 +21,7 @@ from voxtrace.train.distributed import joined
 from voxtrace.train.failing import explained
 from voxtrace.train.gathering import shipped
 from voxtrace.train.identity import cases_of, identity
-from voxtrace.train.optim import Average, adamw
+from voxtrace.train.optim import Average, optimiser
 from voxtrace.train.recipe import Recipe, read_recipe
 from voxtrace.train.running import Run
 from voxtrace.train.state import NAME, State
@@ -52,8 +52,8 @@ def train(
         net.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         stack.enter_context(explained(recipe, net.config.image_size))
         stack.enter_context(checkpointed(net, recipe.checkpointing))
-        optimiser, average = adamw(net, recipe), Average(net, recipe.average)
-        state = State(net, optimiser, average, identity(recipe, net), cases_of(cases))
+        average = Average(net, recipe.average)
+        state = State(net, optimiser(net, recipe), average, identity(recipe, net), cases_of(cases))
         state.resume(out / NAME, world.device)
         world.check_same(state.step, out / NAME)
         world.share([*net.parameters(), *net.buffers()])

@@ -5,36 +5,51 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from voxtrace.errors import InputError
+from voxtrace.train.muon import Muon, Optimiser, Together
 from voxtrace.train.recipe import Recipe
 
 BLOCK = re.compile(r"image_encoder\.trunk\.(?:blocks\.|stages\.|body\.stages_)(\d+)\.")
+FEWEST = 4
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 FIRST = tuple(f"image_encoder.trunk.{part}." for part in ("patch_embed", "stem", "body.stem"))
 
 
-def adamw(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW of what requires a gradient, decayed as `decayed` says.
+def optimiser(net: nn.Module, recipe: Recipe) -> Optimiser:
+    """AdamW of what requires a gradient, decayed as `decayed` says; Muon of the layers that are narrow enough for it.
 
     Each group holds its share of the rate as `share`; `set_rate` multiplies it in.
     """
     depth = _depth(net)
     matrices = {id(weight) for weight in decayed(net)}
-    groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, True): [], (1.0, False): []}
+    narrow = {id(weight) for weight in _narrow(net, recipe.muon)}
+    groups: dict[tuple[float, bool, bool], list[Tensor]] = {(1.0, True, False): [], (1.0, False, False): []}
     for name, weight in net.named_parameters():
         if weight.requires_grad:
-            groups.setdefault((share_of(name, depth, recipe), id(weight) in matrices), []).append(weight)
+            key = share_of(name, depth, recipe), id(weight) in matrices, id(weight) in narrow
+            groups.setdefault(key, []).append(weight)
     if not any(groups.values()):
         raise InputError("nothing is left to train: every parameter of the net is frozen")
-    options = [
-        {"params": weights, "weight_decay": recipe.weight_decay * is_decayed, "share": share}
-        for (share, is_decayed), weights in groups.items()
-    ]
-    return torch.optim.AdamW(options, lr=recipe.rate, betas=(0.9, recipe.beta2), fused=True)
+    by_muon: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for (share, is_decayed, is_narrow), weights in groups.items():
+        decay = recipe.weight_decay * is_decayed
+        share *= recipe.muon_rate if is_narrow else 1.0
+        by_muon[is_narrow].append({"params": weights, "weight_decay": decay, "share": share})
+    adamw = torch.optim.AdamW(by_muon[False], lr=recipe.rate, betas=(0.9, recipe.beta2), fused=True)
+    return Together(adamw, Muon(by_muon[True], lr=recipe.rate)) if by_muon[True] else adamw
+
+
+def _narrow(net: nn.Module, side: int) -> list[nn.Parameter]:
+    """Weights of layers that are matrices of more than FEWEST and at most `side` outputs or inputs, the fewer of them.
+    Not depthwise convolutions, which are rows that have nothing to do with one another."""
+    layers = [m for m in net.modules() if isinstance(m, LAYERS) and getattr(m, "groups", 1) == 1]
+    weights: list[nn.Parameter] = [layer.weight for layer in layers]  # type: ignore[misc]
+    return [w for w in weights if FEWEST < min(len(w), w[0].numel()) <= side]
 
 
 def decayed(net: nn.Module) -> list[nn.Parameter]:
@@ -62,7 +77,7 @@ def _depth(net: nn.Module) -> int:
     return 1 + max((int(found[1]) for name, _ in net.named_parameters() if (found := BLOCK.match(name))), default=-1)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimiser: Optimiser, rate: float) -> None:
     """Give each group its share of the rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group.get("share", 1.0)

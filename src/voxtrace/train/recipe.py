@@ -30,6 +30,8 @@ class Recipe:
     A run that `steps` end is repeatable to the bit on one machine; one that `minutes` end depends on the clock.
     encoder_rate: of trunk and neck, if it is another than `rate`; layer_decay: factor from each block of the trunk to
     the one before it. floor: of the cosine, as a share of the peak rate. beta2: AdamW's.
+    muon: layers with at most so many outputs or inputs, the fewer of them, are stepped by Muon; 0 for AdamW alone.
+    muon_rate: Muon's rate, as a multiple of `rate`.
     parts: a step's clips are gone through in so many parts, one after the other, or on as many processes at once.
     checkpointing: the trunk's activations are computed twice and not kept. pictures: minutes between sheets of what the
     net draws; 0 for none. ships: weights that are given away, so only cases with may_train_shipped_weights.
@@ -56,6 +58,8 @@ class Recipe:
     layer_decay: float = 1.0
     floor: float = 0.01
     beta2: float = 0.98
+    muon: int = 0
+    muon_rate: float = 1.0
     parts: int = 1
     checkpointing: bool = False
     pictures: float = 10.0
@@ -88,10 +92,10 @@ def read_recipe(path: Path) -> Recipe:
 
 def _check(recipe: Recipe, path: Path) -> None:
     """Numbers that would only fail, or teach nothing, hours later."""
-    for key in ("image_size", "steps", "minutes", "frames", "rate", "parts", "clip_norm"):
+    for key in ("image_size", "steps", "minutes", "frames", "rate", "parts", "clip_norm", "muon_rate"):
         if getattr(recipe, key) <= 0:
             raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must be above 0")
-    for key in ("workers", "seed", "pictures", "weight_decay"):
+    for key in ("workers", "seed", "pictures", "weight_decay", "muon"):
         if getattr(recipe, key) < 0:
             raise InputError(f"{path}: {key} is {getattr(recipe, key)}; it must be 0 or more")
     for key, low, high in (("warm_up", 0, 0.99), ("average", 0, 0.999999), ("layer_decay", 0.01, 1), ("floor", 0, 1)):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from voxtrace.errors import OutputError, TrainingError
+from voxtrace.train.muon import Optimiser
 from voxtrace.train.optim import Average
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class State:
     """
 
     net: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
     average: Average
     identity: Mapping[str, str] = field(default_factory=dict)
     cases: str = ""
