@@ -12,12 +12,14 @@ torch = pytest.importorskip("torch")
 
 from voxtrace.engine import Recalled  # noqa: E402
 from voxtrace.engines import open_engine  # noqa: E402
-from voxtrace.engines.torch import TorchEngine, TorchFeatures  # noqa: E402
+from voxtrace.engines.correcting import clicks, near_clicks  # noqa: E402
+from voxtrace.engines.looks import looks  # noqa: E402
+from voxtrace.engines.torch import TorchEngine, TorchFeatures, laid_out  # noqa: E402
 from voxtrace.memory import MOST_MEMORIES, SelfSorting  # noqa: E402
 from voxtrace.model.config import CONFIGS  # noqa: E402
 from voxtrace.model.resnet import ResNetConfig  # noqa: E402
-from voxtrace.model.sam2 import Sam2, Shown  # noqa: E402
-from voxtrace.prompts import BOX_START, BOX_STOP, POSITIVE, Box, FramePrompt, Point  # noqa: E402
+from voxtrace.model.sam2 import SHARPENING, Sam2, Shown  # noqa: E402
+from voxtrace.prompts import BOX_START, BOX_STOP, NEGATIVE, POSITIVE, Box, FramePrompt, Point  # noqa: E402
 from voxtrace.sessions import SetSession, VideoSession, VolumeSession  # noqa: E402
 from voxtrace.tracking import Tracked  # noqa: E402
 from voxtrace.volume import Video, Volume  # noqa: E402
@@ -104,10 +106,39 @@ def test_a_correction_is_decoded_from_the_mask_so_far_as_certain_as_a_given_one(
     (features,) = engine.encode([frame])
     so_far = np.zeros((32, 32), bool)
     so_far[3:17, 12:27] = True
-    found = engine.begin(features, [FramePrompt(np.float32([[20.5, 10.5]]), np.int32([POSITIVE]), so_far)])
+    found = engine.begin(features, [FramePrompt(np.float32([[20.5, 10.5]]), np.int32([NEGATIVE]), so_far)])
     hint = torch.from_numpy(np.where(so_far, 10, -10).astype(np.float32))[None, None]
-    expected = engine.model.begin(features.encoded, torch.tensor([[[20.0, 10.0]]]), torch.tensor([[1]]), hint)
-    assert np.allclose(found.logits, expected.logits[:, 0], atol=1e-5)
+    point, label = np.float32([[[20, 10]]]), np.int32([[NEGATIVE]])
+    redrawn = engine.model.begin(features.encoded, torch.from_numpy(point), torch.from_numpy(label), hint)
+    expected = near_clicks(redrawn.logits.numpy(), hint.numpy(), clicks(point, label, 32, 32))
+    assert np.allclose(found.logits, expected[:, 0], atol=1e-5)
+    assert not np.allclose(found.logits, redrawn.logits[:, 0], atol=1e-5), "what was clicked is sure"
+
+
+def test_where_colours_tell_the_objects_of_a_set_they_are_drawn_first(engine):
+    """One object is told by its colour; the other, half of a grey picture, is not, and is answered as it is without."""
+    rows, columns = np.mgrid[:32, :32]
+    first, second = np.full((2, 32, 32, 3), 90, np.uint8)
+    known, there = (rows - 12) ** 2 + (columns - 10) ** 2 < 30, (rows - 20) ** 2 + (columns - 22) ** 2 < 40
+    first[known], second[there] = (200, 30, 20), (200, 30, 20)
+    features, other = engine.encode([first, second])
+    masks = [FramePrompt(mask=known), FramePrompt(mask=columns < 16)]
+    entries = engine.remember(features, engine.begin(features, masks), 0, prompted=True)
+    recalled = [Recalled(((e, None),), ((e, 1),), 1, ((e, 1.0),), placed=False) for e in entries]
+    found = engine.follow(other, recalled).heads
+
+    memory, shown = laid_out(engine.model, recalled)
+    assert features.encoded.image is not None
+    images = [(engine.model.sharpened(s.logits).numpy(), s.image.numpy()) for s in shown]
+    drawn, reliable = looks(other.encoded.image.numpy(), images)
+    assert reliable.tolist() == [True, False]
+    plain = engine.model.follow(other.encoded, memory, *shown)
+    mask = torch.from_numpy(drawn) / SHARPENING
+    again = engine.model.follow(other.encoded, memory, Shown(mask, other.encoded.image))
+    for got, alone, led in zip(found[:4], plain[:4], again[:4], strict=True):
+        assert got[0].equal(led[0]), "the answer is taken whole"
+        assert got[1].equal(alone[1])
+    assert not found.logits[0].equal(plain.logits[0])
 
 
 @pytest.mark.parametrize("memory", [None, SelfSorting(recall_count=2)], ids=["fifo", "selfsorting"])
@@ -131,7 +162,7 @@ def test_the_table_of_times_has_a_row_for_each_frame_that_fifo_looks_back_to_and
 @pytest.mark.parametrize("memory", [None, SelfSorting(size=4)], ids=["fifo", "selfsorting"])
 def test_what_is_kept_while_following_does_not_grow_with_the_way(engine, memory, monkeypatch):
     """At SAM 2's size an encoded frame has 16 MB: kept until the end of a film, they fill any memory."""
-    monkeypatch.setattr("voxtrace.feature_cache.CACHE_BYTES", 2 * 16 * engine.image_size**2)
+    monkeypatch.setattr("voxtrace.feature_cache.encoded.CACHE_BYTES", 2 * 16 * engine.image_size**2)
     work = VolumeSession(engine, Volume(np.stack(frames(20))[..., 0]), memory=memory, zoom=None)
     alive = {}
 

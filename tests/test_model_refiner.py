@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from voxtrace.model.local import near_clicks
 from voxtrace.model.refiner import Refiner, force, mirrored, prototype
 from voxtrace.model.sketch import SURE, clicks, sketch
 
@@ -213,52 +212,6 @@ def test_mirrored_answers_turn_with_the_picture(refiner: Refiner) -> None:
     assert torch.allclose(same, presence, atol=1e-5)
     plain = refiner(image, hint, shown)[0]
     assert not torch.allclose(plain, change, atol=1e-3), "one look alone depends on the side"
-
-
-# Corrections
-
-
-def pieces(*spans: tuple[int, int], value: float = 3.0) -> torch.Tensor:
-    """Logits (1, 1, 8, 40): `value` in rows 2 to 5 of these spans of columns, -value elsewhere."""
-    drawn = torch.full((1, 1, 8, 40), -value)
-    for start, stop in spans:
-        drawn[..., 2:6, start:stop] = value
-    return drawn
-
-
-def click(column: int, sign: float) -> torch.Tensor:
-    clicked = torch.zeros(1, 1, 8, 40)
-    clicked[..., 3, column] = sign
-    return clicked
-
-
-def test_a_click_adds_the_piece_that_it_touches_and_no_other() -> None:
-    corrected = near_clicks(pieces((2, 8), (12, 18), (30, 36)), pieces((2, 8)), click(14, 1))
-    assert (corrected > 0).equal(pieces((2, 8), (12, 18)) > 0)
-
-
-def test_a_negative_click_removes_the_piece_that_it_touches_and_no_other() -> None:
-    corrected = near_clicks(pieces((2, 8)), pieces((2, 8), (12, 18), (30, 36)), click(14, -1))
-    assert (corrected > 0).equal(pieces((2, 8), (30, 36)) > 0)
-
-
-def test_a_click_of_one_kind_does_not_do_the_work_of_the_other() -> None:
-    corrected = near_clicks(pieces((12, 18)), pieces((2, 8)), click(14, 1))
-    assert (corrected > 0).equal(pieces((2, 8), (12, 18)) > 0)
-
-
-def test_what_was_clicked_is_as_it_was_clicked_even_if_the_net_does_not_see_it() -> None:
-    nothing = pieces()
-    corrected = near_clicks(nothing, nothing, click(14, 1)) > 0
-    assert corrected.sum() == 1
-    assert corrected[0, 0, 3, 14]
-
-
-def test_a_pixel_taken_back_keeps_its_certainty() -> None:
-    corrected = near_clicks(pieces((2, 8), (30, 36), value=0.5), pieces((2, 8)), click(4, 1))
-    assert corrected[0, 0, 3, 32] == -0.5
-    zero = near_clicks(torch.zeros(1, 1, 8, 40), pieces((2, 8)), click(20, 1))
-    assert (zero > 0)[0, 0, 3, 4], "also where it had none"
 
 
 def test_clicks_are_discs_of_their_sign() -> None:

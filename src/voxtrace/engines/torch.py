@@ -11,9 +11,11 @@ from torch import Tensor
 
 from voxtrace.engine import Entry, Recalled
 from voxtrace.engines.batching import MEAN, STD, in_batches, memory_layout, net_points, prompt_layout
+from voxtrace.engines.correcting import clicks, near_clicks
+from voxtrace.engines.looks import looks
 from voxtrace.errors import ModelError
 from voxtrace.model.mask_decoder import resize
-from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, Encoded, Heads, Memory, Sam2, Shown
+from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, SHARPENING, Encoded, Heads, Memory, Sam2, Shown
 from voxtrace.prompts import FramePrompt
 
 
@@ -131,7 +133,13 @@ class TorchEngine:
         placed = [net_points(prompt, features.shape, self.image_size) for prompt in prompts]
         points = torch.from_numpy(np.stack(placed)).to(self.device)
         labels = torch.from_numpy(np.stack([p.labels for p in prompts])).to(self.device)
-        return self.model.begin(features.encoded, points, labels, masks)
+        heads = self.model.begin(features.encoded, points, labels, masks)
+        if masks is None or not self.model.config.hinted:
+            return heads
+        size = self.model.hint_size
+        clicked = clicks(np.stack(placed), np.stack([p.labels for p in prompts]), self.image_size, size)
+        kept = near_clicks(_numpy(heads.logits), _numpy(masks), clicked)
+        return heads._replace(logits=torch.from_numpy(kept).to(self.device))
 
     @torch.inference_mode()
     def follow(self, features: TorchFeatures, recalled: Sequence[Recalled]) -> TorchDecoded:
@@ -141,7 +149,22 @@ class TorchEngine:
 
     def _follow(self, features: TorchFeatures, recalled: list[Recalled]) -> Heads:
         memory, shown = laid_out(self.model, recalled)
-        return self.model.follow(features.encoded, memory, *shown)
+        heads = self.model.follow(features.encoded, memory, *shown)
+        return heads if not shown or shown[0].placed else self._by_looks(features.encoded, memory, shown, heads)
+
+    def _by_looks(self, encoded: Encoded, memory: Memory, shown: list[Shown], heads: Heads) -> Heads:
+        """Where the place of an object is not known but its colours tell it, they draw a first mask, and the net
+        answers anew."""
+        assert encoded.image is not None
+        known = [(_numpy(self.model.sharpened(s.logits)), _numpy(s.image)) for s in shown]
+        drawn, reliable = looks(_numpy(encoded.image), known)
+        if not reliable.any():
+            return heads
+        mask = torch.from_numpy(drawn).to(self.device) / SHARPENING  # it is sharp already
+        again = self.model.follow(encoded, memory, Shown(mask, encoded.image))
+        rows = torch.from_numpy(np.flatnonzero(reliable)).to(self.device)
+        found = (first.index_copy(0, rows, better[rows]) for first, better in zip(heads[:4], again[:4], strict=True))
+        return Heads(*found, None)
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:

@@ -97,21 +97,22 @@ class MaskDecoder(nn.Module):
         return act2(up2(image) + fine)
 
 
-def choose(masks: Masks, ambiguous: bool, stable: bool) -> Masks:
+def choose(masks: Masks, ambiguous: bool | Tensor, stable: bool) -> Masks:
     """One mask an object: (N, 1, ...) fields.
 
-    ambiguous: the best of the last three by expected IoU. Otherwise the first mask; when `stable` is asked for and it
-    is not (its area changes between logits -0.05 and 0.05), again the best of three, but still the first token: SAM 2
-    always remembers that one after a clear prompt.
+    ambiguous (a truth, or a tensor with one, where only a running graph knows): the best of the last three by expected
+    IoU. Otherwise the first mask; when `stable` is asked for and it is not (its area changes between logits -0.05 and
+    0.05), again the best of three, but still the first token: SAM 2 always remembers that one after a clear prompt.
     """
     best = 1 + masks.iou[:, 1:].argmax(1, keepdim=True)
-    if ambiguous:
+    if ambiguous is True:
         return _take(masks, best, best)
-    first = torch.zeros_like(best)
-    if not stable:
-        return _take(masks, first, first)
-    index = torch.where(_stability(masks.logits[:, :1]) >= STABILITY_THRESHOLD, first, best)
-    return _take(masks, index, first)
+    token = index = torch.zeros_like(best)
+    if stable:
+        index = torch.where(_stability(masks.logits[:, :1]) >= STABILITY_THRESHOLD, index, best)
+    if ambiguous is not False:
+        index, token = torch.where(ambiguous, best, index), torch.where(ambiguous, best, token)
+    return _take(masks, index, token)
 
 
 def _take(masks: Masks, index: Tensor, token: Tensor) -> Masks:
@@ -131,4 +132,18 @@ def _stability(logits: Tensor) -> Tensor:
 def resize(x: Tensor, size: int | tuple[int, int], antialias: bool = False) -> Tensor:
     """Bilinear resizing of (N, C, H, W) as everywhere in SAM (corners not aligned)."""
     shape = (size, size) if isinstance(size, int) else size
+    if tuple(x.shape[-2:]) == shape:
+        return x
+    if antialias and torch.compiler.is_compiling():  # graphs have no such resizing that all runtimes know
+        rows, columns = (_weights(x, old, new) for old, new in zip(x.shape[-2:], shape, strict=True))
+        return rows @ x @ columns.T
     return F.interpolate(x, size=shape, mode="bilinear", align_corners=False, antialias=antialias)
+
+
+def _weights(like: Tensor, old: int, new: int) -> Tensor:
+    """(new, old): how much each old pixel along a side adds to each new one; a triangle two new pixels wide."""
+    wide = max(old / new, 1.0)
+    centres = (torch.arange(new, dtype=like.dtype, device=like.device)[:, None] + 0.5) * (old / new)
+    away = (torch.arange(old, dtype=like.dtype, device=like.device) + 0.5 - centres).abs() / wide
+    weights = (1 - away).clamp(min=0)
+    return weights / weights.sum(1, keepdim=True)

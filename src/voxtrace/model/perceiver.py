@@ -45,7 +45,7 @@ class SpatialPerceiver(nn.Module):
 
     def positions(self, kept: Tensor) -> Tensor:
         """(1, M, C): zeros for the free tokens, the grid's sines for the placed ones."""
-        grid = _flat(sine_map(kept.new_empty(1, kept.shape[-1], self.side, self.side)))
+        grid = _flat(sine_map(kept.new_empty(1, self.latents.shape[1], self.side, self.side)))
         return torch.cat((grid.new_zeros(1, len(self.latents), grid.shape[-1]), grid), dim=1)
 
     def _windows(self, memory: Tensor) -> Tensor:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 TEMPERATURE = 10_000.0
+P = ParamSpec("P")
+Table = TypeVar("Table")
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)  # what is kept may be wanted for training later
+def _once(compute: Callable[P, Table]) -> Callable[P, Table]:
+    """Keep tables for later calls; a graph that is being traced computes its own."""
+    kept = lru_cache(maxsize=32)(torch.inference_mode(False)(compute))  # it may be wanted for training later
+
+    @wraps(compute)
+    def table(*args: P.args, **kwargs: P.kwargs) -> Table:
+        return (compute if torch.compiler.is_compiling() else kept)(*args, **kwargs)
+
+    return table
+
+
+@_once
 def _sine_map(dim: int, height: int, width: int, device: torch.device) -> Tensor:
     half = dim // 2
     divisors = TEMPERATURE ** (2 * (torch.arange(half, device=device) // 2) / half)
@@ -64,8 +78,7 @@ class PositionEmbeddingRandom(nn.Module):
         return self(torch.stack((columns, rows), dim=-1)).permute(2, 0, 1)[None]
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)  # what is kept may be wanted for training later
+@_once
 def rotary_table(dim: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines (height * width, dim / 2): the first half of the angles follows x, the second y."""
     frequencies = TEMPERATURE ** -(torch.arange(0, dim, 4, device=device)[: dim // 4] / dim)

@@ -47,18 +47,19 @@ class Refiner(nn.Module):
         hint: Tensor,
         shown: Tensor,
         embedding: Tensor | None = None,
-        placed: bool = True,
+        placed: bool | Tensor = True,
     ) -> tuple[Tensor, Tensor]:
         """Logits' change (N, 1, S, S) and presence logits (N, 1).
 
         image, shown: (1 or N, 3, S, S), S a multiple of 16; hint: (N, 1, S, S) logits on `shown`;
         embedding: (N, C, S/16, S/16) conditioned on memories, or None.
-        placed: whether the object is about where it is on `shown`; else that frame only tells what it looks like.
+        placed: whether the object is about where it is on `shown` (a truth, or a tensor of 0 or 1); else that frame
+        only tells what it looks like.
         """
         count = len(hint)
         alike = force(image, shown, hint)
-        if not placed:
-            shown, hint = image, torch.zeros_like(hint)
+        if placed is not True:
+            shown, hint = placed * shown + (1.0 - placed) * image, placed * hint
         planes = (image.expand(count, -1, -1, -1), shown.expand(count, -1, -1, -1), hint / SURE, alike)
         x = torch.cat(planes, dim=1)
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
@@ -81,7 +82,7 @@ def mirrored(refiner: Refiner) -> Callable[..., tuple[Tensor, Tensor]]:
     cancel out, at four times the cost."""
 
     def draw(
-        image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None, placed: bool = True
+        image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None, placed: bool | Tensor = True
     ) -> tuple[Tensor, Tensor]:
         count = len(hint)
         flips = ((), (3,), (2,), (2, 3))
@@ -90,8 +91,9 @@ def mirrored(refiner: Refiner) -> Callable[..., tuple[Tensor, Tensor]]:
             for x in (image, hint, shown, *(() if embedding is None else (embedding,)))
         ]
         change, presence = refiner(*turned, placed=placed)
-        back = [x.flip(axes) for x, axes in zip(change.chunk(len(flips)), flips, strict=True)]
-        return torch.stack(back).mean(0), torch.stack(presence.chunk(len(flips))).mean(0)
+        change, presence = (x.unflatten(0, (len(flips), count)) for x in (change, presence))
+        back = [change[i].flip(axes) for i, axes in enumerate(flips)]
+        return torch.stack(back).mean(0), presence.mean(0)
 
     return draw
 

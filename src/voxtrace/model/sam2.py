@@ -11,7 +11,7 @@ so an official state dict loads strictly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,8 +19,6 @@ from torch import Tensor, nn
 
 from voxtrace.model.config import Sam2Config
 from voxtrace.model.layers import MLP
-from voxtrace.model.local import near_clicks
-from voxtrace.model.looks import looks
 from voxtrace.model.mask_decoder import MaskDecoder, Masks, choose, resize
 from voxtrace.model.memory_attention import MemoryAttention, MemoryAttentionLayer
 from voxtrace.model.memory_encoder import MemoryEncoder
@@ -29,12 +27,13 @@ from voxtrace.model.object_pointer import NoPointerTime, PointerTime, hide_absen
 from voxtrace.model.position import sine_map
 from voxtrace.model.prompt_encoder import PADDING_LABEL, PromptEncoder
 from voxtrace.model.refiner import Refiner, mirrored
-from voxtrace.model.sketch import clicks, sketch
+from voxtrace.model.sketch import sketch
 from voxtrace.model.two_way import TwoWayTransformer
 
 NO_OBJECT_LOGIT = -1024.0
 MASK_SCALE, MASK_BIAS = 20.0, -10.0  # a certain mask as logits; and how probabilities are stretched for the memory
 SHARPENING = 2.0  # of masks that a hinted net drew itself, before it is shown them again
+CORRECTED_SCORE = 1.0  # hinted nets: the least object score where a known mask is corrected
 NUM_MEMORIES = 7
 POINTER_SPAN = 15
 
@@ -153,25 +152,20 @@ class Sam2(nn.Module):
         """Decode N objects from clicks and box corners, with an earlier mask's logits as a hint.
 
         points_xy (N, P, 2) in image pixels, 0 = centre of the first; labels (N, P), -1 pads.
-        masks: (N, 1, hint_size, hint_size) logits or None.
+        masks: (N, 1, hint_size, hint_size) logits or None. What a click must not change of them is the caller's
+        business (engines/correcting.py).
         """
         few, many = self.config.multimask
         ambiguous = few <= points_xy.shape[1] <= many
         known = masks
         if self.config.hinted:
             masks = sketch(points_xy, labels, self.config.image_size, self.hint_size, known)
-        candidates = self._candidates(self._without_memory(encoded), encoded, points_xy, labels, masks)
+        candidates = self.candidates(self.without_memory(encoded), encoded, *self.prompted(points_xy, labels, masks))
         if encoded.image is not None and masks is not None:
-            candidates = self._refined(candidates, encoded.image, [Shown(masks, encoded.image)], None)
-            if known is not None and not self.training:
-                candidates = self._corrected(candidates, known, points_xy, labels)
-        return self._chosen(candidates, ambiguous)
-
-    def _corrected(self, candidates: Masks, known: Tensor, points_xy: Tensor, labels: Tensor) -> Masks:
-        """Hinted nets: clicks on a known mask change what they touch, and what a person corrects is there."""
-        clicked = clicks(points_xy, labels, self.config.image_size, self.hint_size)
-        logits = near_clicks(candidates.logits, known, clicked)
-        return candidates._replace(logits=logits, object_score=candidates.object_score.clamp(min=1.0))
+            candidates = self.refined(candidates, *self.redrawn(encoded.image, [Shown(masks, encoded.image)]))
+            if known is not None and not self.training:  # what a person corrects is there
+                candidates = candidates._replace(object_score=candidates.object_score.clamp(min=CORRECTED_SCORE))
+        return self.chosen(candidates, ambiguous)
 
     def begin_with_mask(self, encoded: Encoded, masks: Tensor) -> Heads:
         """Take N given masks (N, 1, S, S) of 0 and 1 as the answer; the decoder only makes the pointers.
@@ -183,8 +177,8 @@ class Sam2(nn.Module):
         logits = sure if self.config.hinted else resize(sure, sure.shape[-1] // 4, antialias=True)
         hint = self.mask_downsample(masks)
         # Official code hands the raw embedding to the decoder here, without no_mem_embed.
-        candidates = self._candidates(encoded.embedding, encoded, *_no_points(masks), hint)
-        heads = self._chosen(candidates, ambiguous=False)
+        candidates = self.candidates(encoded.embedding, encoded, *self.prompted(*no_points(masks), hint))
+        heads = self.chosen(candidates, ambiguous=False)
         present = masks.flatten(1).any(1, keepdim=True)
         score = torch.where(present, MASK_SCALE + MASK_BIAS, MASK_BIAS)
         pointer = hide_absent(heads.pointer, score, self.no_obj_ptr)
@@ -196,58 +190,49 @@ class Sam2(nn.Module):
         shown: earlier frames with their masks, the latest first; only nets with `config.hinted` look at them.
         """
         count = len(memory.tokens)
-        embedding = encoded.embedding.expand(count, -1, -1, -1)
-        conditioned = self.memory_attention(
-            embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
-        )
+        conditioned = self.conditioned(encoded, memory)
         if encoded.image is None:
-            return self._chosen(
-                self._candidates(conditioned, encoded, *_no_points(embedding), None), self.config.multimask_following
+            return self.chosen(
+                self.candidates(conditioned, encoded, *self.prompted(*no_points(conditioned), None)),
+                self.config.multimask_following,
             )
         shown = self.hints(shown, encoded.image, count)
-        candidates = self._redrawn_as(shown, encoded, conditioned)
-        if not (shown[0].placed or self.training):
-            candidates = self._drawn_by_looks(candidates, shown, encoded, conditioned)
-        return self._chosen(candidates, self.config.multimask_following)
-
-    def _redrawn_as(self, shown: Sequence[Shown], encoded: Encoded, conditioned: Tensor) -> Masks:
-        """Hinted nets: all masks on a frame, from frames shown."""
-        assert encoded.image is not None
         known = shown[0].placed * shown[0].logits
-        candidates = self._candidates(conditioned, encoded, *_no_points(conditioned), known)
-        return self._refined(candidates, encoded.image, shown, conditioned)
+        candidates = self.candidates(conditioned, encoded, *self.prompted(*no_points(conditioned), known))
+        candidates = self.refined(candidates, *self.redrawn(encoded.image, shown, conditioned))
+        return self.chosen(candidates, self.config.multimask_following)
 
-    def _drawn_by_looks(
-        self, candidates: Masks, shown: Sequence[Shown], encoded: Encoded, conditioned: Tensor
-    ) -> Masks:
-        """Where the place of an object is not known but its colours tell it, they draw a first mask."""
-        assert encoded.image is not None
-        drawn, reliable = looks(encoded.image, [(s.logits, s.image) for s in shown])
-        if not reliable.any():
-            return candidates
-        redrawn = self._redrawn_as([Shown(drawn, encoded.image)], encoded, conditioned)
-        logits = torch.where(reliable[:, None, None, None], redrawn.logits, candidates.logits)
-        score = torch.where(reliable[:, None], redrawn.object_score, candidates.object_score)
-        return candidates._replace(logits=logits, object_score=score)
+    def conditioned(self, encoded: Encoded, memory: Memory) -> Tensor:
+        """(N, C, h, w): the frame's embedding after it has looked at N objects' memories."""
+        embedding = encoded.embedding.expand(len(memory.tokens), -1, -1, -1)
+        return self.memory_attention(
+            embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
+        )
 
     def hints(self, shown: Sequence[Shown], image: Tensor, count: int) -> tuple[Shown, ...]:
         """Masks of earlier frames as the refiner wants them: certain in at most MASK_SCALE / 2 and, once trained, twice
         as sharp as they were drawn, or borders would soften from frame to frame. Nothing known where there are none."""
         if not shown:
             return (Shown(image.new_zeros(count, 1, *image.shape[-2:]), image),)
-        sharp = 1.0 if self.training else SHARPENING
-        return tuple(s._replace(logits=(sharp * s.logits).clamp(MASK_BIAS, -MASK_BIAS)) for s in shown)
+        return tuple(s._replace(logits=self.sharpened(s.logits)) for s in shown)
 
-    def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
+    def sharpened(self, logits: Tensor) -> Tensor:
+        """Logits as they were drawn -> as `hints` shows them."""
+        return ((1.0 if self.training else SHARPENING) * logits).clamp(MASK_BIAS, -MASK_BIAS)
+
+    def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool | Tensor) -> Tensor:
         """N objects' memories of one frame: maps (N, memory_dim, h, w), or tokens (N, 512, memory_dim) in EdgeTAM.
 
-        logits (N, 1, any, any), resized to the image. certain: a person's prompt made the mask; it is cut to 0 and 1.
+        logits (N, 1, any, any), resized to the image. certain: a person's prompt made the mask; it is cut to 0 and 1
+        (a truth, or a tensor with one).
         """
         logits = resize(logits, self.config.image_size)
         probability = logits.sigmoid()
-        if certain:  # in training with the gradient of what was cut: SAM 2's training does not cut
+        if certain is not False:
             cut = (logits > 0).to(logits.dtype)
-            probability = cut + (probability - probability.detach()) if self.training else cut
+            if self.training:  # with the gradient of what was cut: SAM 2's training does not cut
+                cut = cut + (probability - probability.detach())
+            probability = torch.where(certain, cut, probability) if isinstance(certain, Tensor) else cut
         memory = self.memory_encoder(encoded.embedding, probability * MASK_SCALE + MASK_BIAS)
         absent = (object_score <= 0).to(memory.dtype)[..., None, None]
         return self.spatial_perceiver(memory + absent * self.no_obj_embed_spatial[..., None, None])
@@ -281,32 +266,33 @@ class Sam2(nn.Module):
         """(1, 1, memory_dim). The table ends with the prompted frames' row; before it, rows by distance."""
         return self.maskmem_tpos_enc[time - 1]
 
-    def _without_memory(self, encoded: Encoded) -> Tensor:
+    def without_memory(self, encoded: Encoded) -> Tensor:
+        """(1, C, h, w): the embedding of a prompted frame, as the decoder was trained to see it."""
         return encoded.embedding + self.no_mem_embed[..., None].transpose(1, 2)
 
-    def _candidates(
-        self, embedding: Tensor, encoded: Encoded, points_xy: Tensor, labels: Tensor, masks: Tensor | None
-    ) -> Masks:
-        """All four masks of SAM's decoder."""
+    def prompted(self, points_xy: Tensor, labels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Sparse (N, P + 1, C) and dense (N, C, h, w) embeddings of prompts; masks of any size, or None."""
         padding = points_xy.new_zeros(len(points_xy), 1, 2), labels.new_full((len(labels), 1), PADDING_LABEL)
         points_xy, labels = torch.cat((points_xy, padding[0]), 1), torch.cat((labels, padding[1]), 1)
-        if masks is not None and masks.shape[-1] != self.sam_prompt_encoder.mask_size:
+        if masks is not None:
             masks = resize(masks, self.sam_prompt_encoder.mask_size, antialias=True)
-        sparse, dense = self.sam_prompt_encoder(points_xy, labels, masks)
+        return self.sam_prompt_encoder(points_xy, labels, masks)
+
+    def candidates(self, embedding: Tensor, encoded: Encoded, sparse: Tensor, dense: Tensor) -> Masks:
+        """All four masks of SAM's decoder, for prompts as `prompted` gives them."""
         position = self.sam_prompt_encoder.position()
         return self.sam_mask_decoder(embedding, position, sparse, dense, encoded.high_res)
 
-    def _refined(self, candidates: Masks, image: Tensor, shown: Sequence[Shown], conditioned: Tensor | None) -> Masks:
-        """Hinted nets: the masks are the refiner's in full resolution, with a share of the decoder's."""
-        logits, presence = self.redrawn(image, shown, conditioned)
-        logits = logits + self.decoder_scale * resize(candidates.logits, image.shape[-1])
+    def refined(self, candidates: Masks, logits: Tensor, presence: Tensor) -> Masks:
+        """Hinted nets: the masks are the refiner's (as `redrawn` gives them) with a share of the decoder's."""
+        logits = logits + self.decoder_scale * resize(candidates.logits, logits.shape[-1])
         return candidates._replace(logits=logits, object_score=candidates.object_score + presence)
 
     def redrawn(
         self, image: Tensor, shown: Sequence[Shown], conditioned: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits (N, 1, S, S) and presence (N, 1): the mean of what each frame shown says, by weight."""
-        draw = mirrored(self.refiner) if self.config.mirrored and not self.training else self.refiner
+        draw = self.drawing_hand()
         total = sum(s.weight for s in shown)
         drawn = [
             (s.weight / total, s.placed * s.logits, *draw(image, s.logits, s.image, conditioned, s.placed))
@@ -315,7 +301,11 @@ class Sam2(nn.Module):
         logits = sum(weight * (self.hint_scale * hint + change) for weight, hint, change, _ in drawn)
         return logits, sum(weight * presence for weight, _, _, presence in drawn)  # type: ignore[return-value]
 
-    def _chosen(self, candidates: Masks, ambiguous: bool) -> Heads:
+    def drawing_hand(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        """The refiner, or its mean over mirror images."""
+        return mirrored(self.refiner) if self.config.mirrored and not self.training else self.refiner
+
+    def chosen(self, candidates: Masks, ambiguous: bool | Tensor) -> Heads:
         """One mask an object, and its pointer."""
         chosen = choose(candidates, ambiguous, self.config.stable and not self.training)
         present = chosen.object_score > 0
@@ -324,8 +314,8 @@ class Sam2(nn.Module):
         return Heads(logits, chosen.iou[:, 0], pointer, chosen.object_score, candidates)
 
 
-def _no_points(like: Tensor) -> tuple[Tensor, Tensor]:
-    """One padding point for each of N objects. `_decode` adds another: SAM 2 was trained with two."""
+def no_points(like: Tensor) -> tuple[Tensor, Tensor]:
+    """One padding point for each of N objects. `prompted` adds another: SAM 2 was trained with two."""
     return like.new_zeros(len(like), 1, 2), like.new_full((len(like), 1), PADDING_LABEL)
 
 
