@@ -11,7 +11,7 @@ others read only the fields named here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -134,4 +134,34 @@ class Engine(Protocol):
 
     def remember(self, features: Features, decoded: Decoded, frame: int, prompted: bool) -> list[Entry]:
         """One Entry for each of decoded's objects."""
+        ...
+
+
+@runtime_checkable
+class KeepsFeatures(Protocol):
+    """What an Engine may offer besides: features as plain arrays, so that they can be kept on disk.
+
+    Apart from that an Engine may say `ahead = True`, where it pays to encode the next frame in another thread while
+    this one is followed: `encode` then runs in one thread at a time, the other verbs meanwhile in another.
+    """
+
+    @property
+    def features_id(self) -> str:
+        """All that features depend on beside the frame, to the bit: runtime, precision, device, threads, the hash of
+        the weights file, the net's config. "" where that is not known, as for a net made in memory: nothing is kept."""
+        ...
+
+    def encode(self, frames: Sequence[np.ndarray]) -> list[Features]:
+        """As an Engine does."""
+        ...
+
+    def pack(self, features: Features) -> dict[str, np.ndarray]:
+        """The features as arrays of any strides, not to be changed; may be called in another thread."""
+        ...
+
+    def unpack(self, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> Features:
+        """The inverse, to the bit, of a frame of (H, W) `shape`; arrays have the same order of axes in memory.
+
+        ValueError or KeyError where they are not what `pack` gives.
+        """
         ...

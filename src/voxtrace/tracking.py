@@ -113,24 +113,34 @@ def propagate(features: FeatureCache, walks: Sequence[Walk], memory: MemoryPolic
     What is yielded holds no memory entry, so that whoever keeps it keeps no more than masks.
     Walks that are on the same frame in the same direction and view are followed in one call of the engine.
     """
-    for forward in (True, False):
-        going = [_Going.of(walk, len(features.frames)) for walk in walks if (walk.course.step >= 0) == forward]
-        for frame in sorted({f for g in going for f in g.walk.course.order}, reverse=not forward):
-            for g in going:
-                yield from g.pass_over(frame)
-            due = [g for g in going if g.wants(frame)]
-            for look in range(LOOKS):
-                for view, together in _by_view(due):
-                    yield from _follow(features, frame, view, together, memory, last_look=look == LOOKS - 1)
-                due = [g for g in due if g.looks_again]
+    try:
+        for forward in (True, False):
+            of_this_way = [walk for walk in walks if (walk.course.step >= 0) == forward]
+            yield from _one_way(features, of_this_way, memory, forward)
+    finally:
+        features.rest()
+
+
+def _one_way(
+    features: FeatureCache, walks: Sequence[Walk], memory: MemoryPolicy, forward: bool
+) -> Iterator[Tracked | Stop]:
+    going = [_Going.of(walk, len(features.frames)) for walk in walks]
+    for frame in sorted({f for g in going for f in g.walk.course.order}, reverse=not forward):
         for g in going:
-            yield from g.through()
+            yield from g.pass_over(frame)
+        due = [g for g in going if g.wants(frame)]
+        for look in range(LOOKS):
+            for view, together in _by_view(due):
+                yield from _follow(features, frame, view, together, memory, last_look=look == LOOKS - 1)
+            due = [g for g in due if g.looks_again]
+    for g in going:
+        yield from g.through()
 
 
 def _follow(
     features: FeatureCache, frame: int, view: View, together: list[_Going], memory: MemoryPolicy, last_look: bool
 ) -> Iterator[Tracked | Stop]:
-    seen = features(view, frame, ahead=_next(frame, together[0].walk, features.engine.batch))
+    seen = features(view, frame, ahead=_next(frame, together[0].walk, max(features.engine.batch, 2)))
     recalled = [g.shown(frame, memory.recall(g.bank, frame, g.walk.course.step, seen)) for g in together]
     decoded = features.engine.follow(seen, recalled)
     entries = features.engine.remember(seen, decoded, frame, prompted=False)

@@ -7,6 +7,7 @@ from typing import cast
 
 from voxtrace.engine import Engine
 from voxtrace.errors import MissingDependencyError
+from voxtrace.hashing import SeenFile
 
 DEFAULT_MODEL = "voxtrace-small"
 
@@ -28,11 +29,12 @@ def open_engine(model: str = DEFAULT_MODEL, device: str = "auto", image_size: in
     located = resolve(model, image_size)
     if located.note:  # what had to be guessed of the file is said, not done in silence
         warnings.warn(located.note, stacklevel=2)
+    weights = SeenFile.now(located.path)
     net = load(located)
     if isinstance(net, Sam2):
-        return cast(Engine, TorchEngine(net, device))  # it takes its own Features back, not any
+        return cast(Engine, TorchEngine(net, device, weights))  # it takes its own Features back, not any
     from voxtrace.engines.torch_sam1 import TorchSam1Engine
     from voxtrace.model.sam1 import Sam1
 
     assert isinstance(net, Sam1)
-    return TorchSam1Engine(net, device)
+    return TorchSam1Engine(net, device, weights)

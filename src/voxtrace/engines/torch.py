@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from voxtrace.engine import Entry, Recalled
+from voxtrace.engines import torch_packing
 from voxtrace.engines.batching import MEAN, STD, in_batches, memory_layout, net_points, prompt_layout
 from voxtrace.engines.correcting import clicks, near_clicks
 from voxtrace.engines.looks import looks
 from voxtrace.errors import ModelError
+from voxtrace.hashing import SeenFile
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam2 import MASK_BIAS, MASK_SCALE, SHARPENING, Encoded, Heads, Memory, Sam2, Shown
 from voxtrace.prompts import FramePrompt
@@ -88,17 +90,18 @@ class TorchEntry:
 
 
 class TorchEngine:
-    """A Sam2 net on a device. It keeps nothing between calls."""
+    """A Sam2 net on a device. It keeps nothing between calls. weights: the file that the net was loaded from."""
 
     follows = True
 
-    def __init__(self, model: Sam2, device: str = "auto") -> None:
+    def __init__(self, model: Sam2, device: str = "auto", weights: SeenFile | None = None) -> None:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device)
         self.name = model.config.name
         self.image_size = model.config.image_size
         self.zoom = model.config.zoom
         self.batch = 8 if self.device.type == "cuda" else 1
+        self._identity = torch_packing.Identity(model.config, weights)
         self._mean = torch.tensor(MEAN, device=self.device)[:, None, None] * 255
         self._std = torch.tensor(STD, device=self.device)[:, None, None] * 255
 
@@ -111,6 +114,19 @@ class TorchEngine:
             images = resize(images, self.image_size, antialias=True)
         encoded = self.model.encode((images - self._mean) / self._std)
         return [TorchFeatures(frame.shape[:2], encoded.frame(i)) for i, frame in enumerate(frames)]
+
+    @property
+    def features_id(self) -> str:
+        """As KeepsFeatures."""
+        return self._identity.text(self.device)
+
+    def pack(self, features: TorchFeatures) -> dict[str, np.ndarray]:
+        """As KeepsFeatures."""
+        return torch_packing.pack(features.encoded)
+
+    def unpack(self, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> TorchFeatures:
+        """As KeepsFeatures."""
+        return TorchFeatures(shape, torch_packing.unpack(arrays, self.device))
 
     @torch.inference_mode()
     def begin(self, features: TorchFeatures, prompts: Sequence[FramePrompt]) -> TorchDecoded:

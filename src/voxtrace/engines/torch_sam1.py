@@ -8,7 +8,7 @@ its longest side, with zeros at the right and lower edge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,9 @@ from torch.nn import functional as F
 from voxtrace.engine import Decoded, Entry, Features, Recalled
 from voxtrace.engines.carrying import box_of, carried, entries
 from voxtrace.engines.torch import pick_device
+from voxtrace.engines.torch_packing import Identity, pack_tensors, unpack_tensors
 from voxtrace.errors import ModelError, PromptError
+from voxtrace.hashing import SeenFile
 from voxtrace.model.mask_decoder import resize
 from voxtrace.model.sam1 import Sam1
 from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
@@ -117,13 +119,14 @@ class TorchSam1Engine:
     follows = False
     zoom: float | None = None
 
-    def __init__(self, model: Sam1, device: str = "auto") -> None:
+    def __init__(self, model: Sam1, device: str = "auto", weights: SeenFile | None = None) -> None:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device)
         self.name = model.config.name
         self.image_size = model.config.image_size
         self.fit = PadLongest(self.image_size) if model.config.keep_aspect else Squash(self.image_size)
         self.batch = 8 if self.device.type == "cuda" else 1
+        self._identity = Identity(model.config, weights)
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> list[Features]:
@@ -131,6 +134,19 @@ class TorchSam1Engine:
         stacked = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).to(self.device)
         embeddings = self.model.encode(self.fit.images(stacked.permute(0, 3, 1, 2).float()))
         return [Sam1Features(f.shape[:2], e) for f, e in zip(frames, embeddings.split(1), strict=True)]
+
+    @property
+    def features_id(self) -> str:
+        """As KeepsFeatures."""
+        return self._identity.text(self.device)
+
+    def pack(self, features: Features) -> dict[str, np.ndarray]:
+        """As KeepsFeatures."""
+        return pack_tensors({"embedding": _own(features).embedding})
+
+    def unpack(self, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> Features:
+        """As KeepsFeatures."""
+        return Sam1Features(shape, unpack_tensors(arrays, self.device)["embedding"])
 
     @torch.inference_mode()
     def begin(self, features: Features, prompts: Sequence[FramePrompt]) -> Decoded:
