@@ -1,8 +1,8 @@
 """Muon: matrices are stepped by their momentum brought near to an orthogonal one, whatever the gradient's size is.
 
 Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; its size beside AdamW's steps as
-Liu et al. 2025 (arXiv:2502.16982) set it. On the refiner alone it is worth about twice as many steps of AdamW
-(dev/LOG.md). A step costs as much as the square of a matrix's smaller side, so wide layers are better left to AdamW.
+Liu et al. 2025 (arXiv:2502.16982) set it. What it was worth here: dev/LOG.md. It costs as much as the square of a
+matrix's smaller side, beside which a step of few pictures is short, so wide layers are better left to AdamW.
 """
 
 from __future__ import annotations
