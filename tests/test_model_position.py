@@ -64,7 +64,7 @@ def test_rotation_keeps_lengths_and_leaves_the_first_place_alone() -> None:
 
 def test_order_of_unplaced_tokens_means_nothing_and_that_of_placed_ones_does() -> None:
     torch.manual_seed(0)
-    attention = RoPEAttention(16, num_heads=1, kv_in_dim=8)
+    attention = RoPEAttention(16, kv_in_dim=8)
     query, memory = randn(1, 4, 16), randn(1, 2 * 4 + 3, 8, seed=1)
     unplaced, placed = memory.clone(), memory.clone()
     unplaced[:, [8, 10]] = memory[:, [10, 8]]

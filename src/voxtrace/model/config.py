@@ -76,7 +76,7 @@ class WholeMaps:
 
     def attention(self, dim: int, memory_dim: int) -> nn.Module:
         """The attention that reads memories kept so."""
-        return RoPEAttention(dim, num_heads=1, kv_in_dim=memory_dim)
+        return RoPEAttention(dim, memory_dim)
 
 
 @dataclass(frozen=True, slots=True)

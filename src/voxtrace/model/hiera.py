@@ -5,7 +5,7 @@ Source: Ryali et al. 2023 (arXiv:2306.00989); window position embedding: Bolya e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voxtrace.model.layers import MLP
+from voxtrace.model.position import bicubic
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ class Hiera(nn.Module):
 
     def _position(self, height: int, width: int) -> Tensor:
         """(1, height, width, C): the coarse grid stretched over the image plus a tile that repeats in each window."""
-        grid = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
-        window = self.pos_embed_window.shape[-1]
-        tiles = self.pos_embed_window.tile(1, 1, height // window, width // window)
-        return (grid + tiles).permute(0, 2, 3, 1)
+        grid = stretched(self.pos_embed.permute(0, 2, 3, 1), height, width)
+        tile = self.pos_embed_window.permute(0, 2, 3, 1)
+        window = tile.shape[1]
+        windows = grid.unflatten(1, (-1, window)).unflatten(3, (-1, window))
+        return (windows + tile[:, None, :, None]).flatten(3, 4).flatten(1, 2)
 
 
 class PatchEmbed(nn.Module):
@@ -107,13 +109,12 @@ class MultiScaleBlock(nn.Module):
         """(B, H, W, dim) -> (B, H, W, dim_out), or half of H and W when pooled."""
         normed = self.norm1(x)
         shortcut = halve(self.proj(normed)) if self.pooled else x
-        attended = windowed(self.attn, normed, self.window, shortcut.shape[1:3], 1 + self.pooled)
-        x = shortcut + attended
+        x = shortcut + self.attn(normed, self.window)
         return x + self.mlp(self.norm2(x))
 
 
 class MultiScaleAttention(nn.Module):
-    """Attention within each map of a batch of maps (whole images or windows)."""
+    """Attention within windows of maps, or within whole maps."""
 
     def __init__(self, dim: int, dim_out: int, num_heads: int, pooled: bool) -> None:
         super().__init__()
@@ -122,12 +123,19 @@ class MultiScaleAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim_out)
         self.proj = nn.Linear(dim_out, dim_out)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: int) -> Tensor:
         """(B, H, W, dim) -> (B, H', W', dim_out)."""
-        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        shrink = 1 + self.pooled
+        size_out = x.shape[1] // shrink, x.shape[2] // shrink
+        # The zeros that fill up the windows become the bias here: a third of the tokens at 512 px is not projected.
+        out = windowed(self._attended, self.qkv(x), window, size_out, shrink, fill=self.qkv.bias)
+        return self.proj(out)
+
+    def _attended(self, qkv: Tensor) -> Tensor:
+        query, key, value = qkv.chunk(3, dim=-1)
         query = halve(query) if self.pooled else query
         out = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value))
-        return self.proj(out.transpose(1, 2).reshape(query.shape))
+        return out.transpose(1, 2).reshape(query.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -138,19 +146,44 @@ def halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
 
 
-def windowed(attend: nn.Module, x: Tensor, window: int, size_out: Sequence[int], shrink: int = 1) -> Tensor:
-    """Apply `attend` to windows of (B, H, W, C), zero-padded to whole windows; 0 means one window, the whole map.
+def windowed(
+    attend: Callable[[Tensor], Tensor],
+    x: Tensor,
+    window: int,
+    size_out: Sequence[int],
+    shrink: int = 1,
+    fill: Tensor | None = None,
+) -> Tensor:
+    """Apply `attend` to windows of (B, H, W, C), filled up to whole windows; 0 means one window, the whole map.
 
-    `attend` may shrink its windows by the factor `shrink`; the result is cut to `size_out`.
+    fill: (C,) what to fill up with; None is zeros. `attend` may shrink its windows by the factor `shrink` and change C;
+    the result is cut to `size_out`.
     """
     if window == 0:
         return attend(x)
     batch, height, width, _ = x.shape
     rows, columns = -(-height // window), -(-width // window)
-    x = F.pad(x, (0, 0, 0, columns * window - width, 0, rows * window - height))
+    x = _filled(_filled(x, 1, rows * window, fill), 2, columns * window, fill)
     x = x.unflatten(1, (rows, window)).unflatten(3, (columns, window)).transpose(2, 3).flatten(0, 2)
     x = attend(x)
     small = window // shrink
     x = x.unflatten(0, (batch, rows, columns)).transpose(2, 3)
     x = x.reshape(batch, rows * small, columns * small, -1)
     return x[:, : size_out[0], : size_out[1]]
+
+
+def _filled(x: Tensor, axis: int, size: int, fill: Tensor | None) -> Tensor:
+    """(B, H, W, C) with rows (axis 1) or columns (axis 2) added at the end up to `size`."""
+    shape = list(x.shape)
+    shape[axis] = size - shape[axis]
+    if not shape[axis]:
+        return x
+    added = x.new_zeros(()) if fill is None else fill.to(x.dtype)
+    return torch.cat((x, added.expand(shape)), dim=axis)
+
+
+def stretched(grid: Tensor, height: int, width: int) -> Tensor:
+    """(1, h, w, C) -> (1, height, width, C), bicubic; as two products of matrices, ten times as fast on a CPU."""
+    rows, columns = (bicubic(old, new, grid.device) for old, new in zip(grid.shape[1:3], (height, width), strict=True))
+    wide = columns.to(grid.dtype) @ grid[0]
+    return (rows.to(grid.dtype) @ wide.flatten(1)).unflatten(1, wide.shape[1:])[None]

@@ -64,7 +64,7 @@ class RoPEAttentionV2(RoPEAttention):
     """Reads memories that a SpatialPerceiver keeps: the placed tokens are turned by their place in the grid."""
 
     def __init__(self, dim: int, memory_dim: int, free: int, placed: int) -> None:
-        super().__init__(dim, num_heads=1, kv_in_dim=memory_dim)
+        super().__init__(dim, memory_dim)
         self.free = free
         self.side = isqrt(placed)
 

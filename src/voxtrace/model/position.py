@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 TEMPERATURE = 10_000.0
 P = ParamSpec("P")
@@ -87,11 +88,19 @@ def rotary_table(dim: int, height: int, width: int, device: torch.device) -> tup
     return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair of neighbouring channels of (..., N, dim) by its place's angle.
+@_once
+def bicubic(old: int, new: int, device: torch.device) -> Tensor:
+    """(new, old): what `old` values along a side weigh in each of `new` places between them (corners not aligned)."""
+    peaks = torch.eye(old, device=device).view(1, old, old, 1)
+    return F.interpolate(peaks, size=(new, 1), mode="bicubic")[0, :, :, 0].T.contiguous()
 
-    Real arithmetic instead of SAM 2's complex numbers, so that the graph can be exported.
+
+def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair of channels i and i + dim / 2 of (..., N, dim) by its place's angle.
+
+    Real arithmetic instead of SAM 2's complex numbers, so that the graph can be exported; halves instead of its
+    neighbouring channels, so that nothing is read in strides.
     """
     cosine, sine = (t.to(x.dtype) for t in table)
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1).flatten(-2)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)

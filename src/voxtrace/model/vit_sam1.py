@@ -74,7 +74,7 @@ class RelativeBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> the same shape."""
-        x = x + windowed(self.attn, self.norm1(x), self.window, (x.shape[1], x.shape[2]))
+        x = x + self.attn(self.norm1(x), self.window)
         return x + self.mlp(self.norm2(x))
 
 
@@ -102,9 +102,14 @@ class RelativeAttention(nn.Module):
         one_hot = F.one_hot(row_column, side).flatten(1).float()
         self.register_buffer("one_hot", one_hot, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, side, side, C) -> the same shape."""
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(3, 0, 4, 1, 2, 5)
+    def forward(self, x: Tensor, window: int) -> Tensor:
+        """(B, H, W, C) -> the same shape."""
+        # The zeros that fill up the windows become the bias here.
+        return self.proj(windowed(self._attended, self.qkv(x), window, x.shape[1:3], fill=self.qkv.bias))
+
+    def _attended(self, qkv: Tensor) -> Tensor:
+        """(B, side, side, 3 * C) -> (B, side, side, C)."""
+        query, key, value = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(3, 0, 4, 1, 2, 5)
         far = torch.einsum("bnyxc,ykc->bnyxk", query, self.rel_pos_h[self.distance])
         wide = torch.einsum("bnyxc,xkc->bnyxk", query, self.rel_pos_w[self.distance])
         query = torch.cat((query * self.scale, far, wide), dim=-1).flatten(2, 3)
@@ -113,8 +118,8 @@ class RelativeAttention(nn.Module):
         # Fused attention wants values as wide as keys; without the padding torch falls back to the 0.8 GB.
         value = F.pad(value.flatten(2, 3), (0, places.shape[-1]))
         out = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        out = out[..., : x.shape[-1] // self.num_heads]
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        out = out[..., : qkv.shape[-1] // (3 * self.num_heads)]
+        return out.transpose(1, 2).reshape(*qkv.shape[:3], -1)
 
 
 class MLPBlock(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxtrace.model.hiera import windowed
+from voxtrace.model.hiera import stretched, windowed
 from voxtrace.model.layers import MLP, LayerNorm2d
 
 LEARNT_GRID = 14  # side of the position table, in patches
@@ -64,8 +64,7 @@ class VitDet(nn.Module):
 
 def stretched_positions(table: Tensor, height: int, width: int) -> Tensor:
     """(1, 1 + 14 * 14, C), the class token's first -> (1, height, width, C), bicubic."""
-    grid = table[:, 1:].transpose(1, 2).unflatten(2, (LEARNT_GRID, LEARNT_GRID))
-    return F.interpolate(grid, size=(height, width), mode="bicubic").permute(0, 2, 3, 1)
+    return stretched(table[:, 1:].unflatten(1, (LEARNT_GRID, LEARNT_GRID)), height, width)
 
 
 class VitBlock(nn.Module):
@@ -82,12 +81,12 @@ class VitBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> the same shape."""
         # The zeros that fill up the windows at the right and lower edge take part in the attention, as in training.
-        x = x + windowed(self.attn, self.norm1(x), self.window, (x.shape[1], x.shape[2]))
+        x = x + self.attn(self.norm1(x), self.window)
         return x + self.mlp(self.norm2(x))
 
 
 class VitAttention(nn.Module):
-    """Attention within each map of a batch of maps (whole images or windows)."""
+    """Attention within windows of maps, or within whole maps."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -95,12 +94,15 @@ class VitAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: int) -> Tensor:
         """(B, H, W, C) -> the same shape."""
-        qkv = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        # The zeros that fill up the windows become the bias here: half as many tokens again would be projected else.
+        return self.proj(windowed(self._attended, self.qkv(x), window, x.shape[1:3], fill=self.qkv.bias))
+
+    def _attended(self, qkv: Tensor) -> Tensor:
+        heads = qkv.flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
+        out = F.scaled_dot_product_attention(*heads.permute(2, 0, 3, 1, 4))
+        return out.transpose(1, 2).reshape(*qkv.shape[:3], -1)
 
 
 class VitDetNeck(nn.Module):
