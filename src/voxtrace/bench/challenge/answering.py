@@ -4,16 +4,22 @@ from voxtrace import open_engine
 from voxtrace.bench.challenge.answering import answer
 
 answer(open_engine("voxtrace-small"), "inputs", "outputs")
+
+As a program, `python -m voxtrace.bench.challenge.answering inputs outputs`, the embedded net answers every case there.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from voxtrace.engine import Engine
-from voxtrace.errors import CaseMissingError, PromptError
+from voxtrace.engines import DEFAULT_MODEL, open_engine
+from voxtrace.errors import CaseMissingError, PromptError, VoxtraceError
 from voxtrace.io import read
 from voxtrace.io.npz import read_prompts, write
 from voxtrace.prompts import Box, Prompt
@@ -30,10 +36,15 @@ def answer(engine: Engine, inputs: str | Path, outputs: str | Path) -> Path:
     files = sorted(Path(inputs).glob("*.npz"))
     if len(files) != 1:
         raise CaseMissingError(f"{inputs} holds {len(files)} npz files; a submission is given one case at a time")
-    scan, prompts = read(files[0]), read_prompts(files[0])
+    return answer_case(engine, files[0], Path(outputs))
+
+
+def answer_case(engine: Engine, file: Path, outputs: Path) -> Path:
+    """One npz; returns what was written. Raises PromptError for a case without prompts."""
+    scan, prompts = read(file), read_prompts(file)
     if not prompts:
-        raise PromptError(f"{files[0]} asks for nothing: it has no boxes, scribbles or recist")
-    target = Path(outputs) / files[0].name
+        raise PromptError(f"{file} asks for nothing: it has no boxes, scribbles or recist")
+    target = outputs / file.name
     if isinstance(scan, Picture):
         write(target, _asked(ImageSession(engine, scan), prompts)[0])
     else:
@@ -58,3 +69,32 @@ def _asked(session: Session, prompts: dict[int, list[Prompt]]) -> np.ndarray:
     for number, marks in prompts.items():
         session.add(marks, number)
     return session.run().labels
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of this module: 0, or 3 if some case could not be answered; each is named."""
+    parser = argparse.ArgumentParser(description="Answer every npz of a challenge with the embedded net.")
+    parser.add_argument("inputs", type=Path)
+    parser.add_argument("outputs", type=Path)
+    args = parser.parse_args(argv)
+    files = sorted(args.inputs.glob("*.npz"))
+    failed = []
+    try:
+        if not files:
+            raise CaseMissingError(f"there is no npz file in {args.inputs.absolute()}; put a challenge's case there")
+        engine = open_engine(DEFAULT_MODEL, "cpu")
+        args.outputs.mkdir(parents=True, exist_ok=True)
+    except (VoxtraceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, VoxtraceError) else 2
+    for file in files:
+        try:
+            answer_case(engine, file, args.outputs)
+        except VoxtraceError as error:
+            failed.append(file)
+            print(f"error: {file.name}: {error}", file=sys.stderr)
+    return 3 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
