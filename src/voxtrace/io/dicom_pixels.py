@@ -13,18 +13,40 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut
 from pydicom.uid import JPEGLossless, JPEGLosslessSV1
 
 from voxtrace.errors import InputError
+from voxtrace.io.large import converted
+from voxtrace.mapped import let_go
+from voxtrace.scratch import zeros
+
+WIDTHS: list[type[np.generic]] = [np.int16, np.int32, np.float32]  # each holds what those before it hold
 
 
 def rescaled(paths: Sequence[Path]) -> np.ndarray:
     """(D, H, W): one file a slice, each with its own slope and intercept (PET changes them from slice to slice).
 
+    Read one after another, a large series into a scratch file.
     int16 or int32 where all values are whole numbers, else float32.
     """
-    slices = [_modality_values(path) for path in paths]
-    dtype: type[np.generic] = np.int16 if all(s.dtype.kind in "iu" and _fits_int16(s) for s in slices) else np.int32
-    if any(s.dtype.kind == "f" for s in slices):
-        dtype = np.float32
-    return np.stack([s.astype(dtype) for s in slices])
+    stack: np.ndarray | None = None
+    for index, path in enumerate(paths):
+        values = _modality_values(path)
+        if stack is None:
+            stack = zeros((len(paths), *values.shape), _needed(values))
+        elif WIDTHS.index(_needed(values)) > WIDTHS.index(stack.dtype.type):
+            wider = _needed(values)
+            stack = converted(stack, wider, lambda part, wider=wider: part.astype(wider))  # type: ignore[misc]
+        if values.shape != stack.shape[1:]:
+            raise InputError(f"{path} holds {values.shape} pixels (rows, columns), {paths[0]} {stack.shape[1:]}")
+        stack[index] = values.astype(stack.dtype)
+        let_go(stack)
+    assert stack is not None
+    return stack
+
+
+def _needed(values: np.ndarray) -> type[np.generic]:
+    """The narrowest of WIDTHS that holds these values."""
+    if values.dtype.kind == "f":
+        return np.float32
+    return np.int16 if values.dtype.kind in "iu" and _fits_int16(values) else np.int32
 
 
 def picture_pixels(path: Path) -> np.ndarray:

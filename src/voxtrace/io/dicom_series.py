@@ -6,16 +6,19 @@ listed, not mixed.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.multival import MultiValue
 
 from voxtrace.errors import InputError
 from voxtrace.io.dicom_pixels import picture_pixels, rescaled
-from voxtrace.io.dicom_stack import Slice, affine_of, stacked
+from voxtrace.io.dicom_stack import TAGS, Slice, affine_of, stacked
 from voxtrace.volume import Picture, Volume
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -85,9 +88,19 @@ def _header(path: Path) -> Slice | None:
     if "SOPClassUID" not in header or "DirectoryRecordSequence" in header:
         return None
     position, orientation = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    known = {tag: _plain(header.get(tag)) for tag in TAGS if tag in header}
     if not position or not orientation or len(position) != 3 or len(orientation) != 6:
-        return Slice(path, header, None, None)
-    return Slice(path, header, np.array(position, float), np.array(orientation, float))
+        return Slice(path, known, None, None)
+    return Slice(path, known, np.array(position, float), np.array(orientation, float))
+
+
+def _plain(value: Any) -> Any:
+    """A value of a header as plain Python ones, equal texts kept once."""
+    if isinstance(value, MultiValue):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    return float(value) if isinstance(value, float) else int(value) if isinstance(value, int) else value
 
 
 def _is_scan(item: Slice) -> bool:

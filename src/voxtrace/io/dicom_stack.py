@@ -7,26 +7,34 @@ orientations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from voxtrace.errors import GeometryError
 
 GAP = 0.05  # a gap may differ from the usual one, and a slice lie off the line, by this share of the slice distance
 SAME_DIRECTION = 1e-3
 TELLING_TAGS = ("AcquisitionNumber", "EchoTime", "TemporalPositionIdentifier", "DiffusionBValue", "ImageType")
+TAGS = (
+    *TELLING_TAGS,
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality"),
+    *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing", "ImagerPixelSpacing"),
+    *("SpacingBetweenSlices", "SliceThickness"),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """What is known of one file before its pixels are read. position and rows_columns are LPS mm; None if not said."""
+    """What is known of one file before its pixels are read. position and orientation (of rows, of columns) are LPS mm;
+    None if not said. header: the values of TAGS that it has; whole headers of thousands of slices would take gigabytes.
+    """
 
     path: Path
-    header: Dataset
+    header: Mapping[str, Any]
     position: np.ndarray | None
     orientation: np.ndarray | None
 
@@ -97,7 +105,7 @@ def _require_equal(folder: Path, slices: Sequence[Slice]) -> None:
         return {
             "orientation (row and column direction)": tuple(np.rint(item.orientation / SAME_DIRECTION).tolist()),
             "pixel spacing": tuple(round(float(value), 4) for value in spacing),
-            "size (rows, columns)": (int(item.header.Rows), int(item.header.Columns)),
+            "size (rows, columns)": (int(item.header["Rows"]), int(item.header["Columns"])),
         }
 
     for name in kinds(slices[0]):

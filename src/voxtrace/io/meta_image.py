@@ -10,6 +10,8 @@ import numpy as np
 from voxtrace.errors import GeometryError, InputError, OutputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.large import in_native_order, is_large, unpacked, unzipped
+from voxtrace.mapped import map_file
 from voxtrace.volume import Volume
 
 SUFFIXES = (".mha", ".mhd")
@@ -105,6 +107,8 @@ def _voxels(path: Path, header: dict[str, str], voxels_at: int, size: list[int])
     big = header.get("BinaryDataByteOrderMSB", header.get("ElementByteOrderMSB", "False")).lower() == "true"
     dtype = np.dtype((">" if big else "<") + TYPES[header["ElementType"]])
     wanted = int(np.prod(size)) * dtype.itemsize
+    if is_large(tuple(size), dtype):
+        return in_native_order(_large(path, header, voxels_at, tuple(size[::-1]), dtype))
     data = _bytes(path, header, voxels_at, wanted)
     if header.get("CompressedData", "False").lower() == "true":
         data = zlib.decompress(data)
@@ -114,18 +118,34 @@ def _voxels(path: Path, header: dict[str, str], voxels_at: int, size: list[int])
     return array.astype(dtype.newbyteorder("="))
 
 
+def _large(path: Path, header: dict[str, str], voxels_at: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Mapped, or unpacked into a scratch file; in the file's byte order."""
+    raw, skip = _place(path, header, voxels_at)
+    if header.get("CompressedData", "False").lower() == "true":
+        with raw.open("rb") as file:
+            file.seek(max(skip, 0))
+            return unpacked(path, unzipped(file), shape, dtype)
+    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return map_file(raw, dtype, shape, max(0, raw.stat().st_size - wanted) if skip < 0 else skip)
+
+
 def _bytes(path: Path, header: dict[str, str], voxels_at: int, wanted: int) -> bytes:
+    raw, skip = _place(path, header, voxels_at)
+    data = raw.read_bytes()
+    return data[len(data) - wanted if skip < 0 else skip :]
+
+
+def _place(path: Path, header: dict[str, str], voxels_at: int) -> tuple[Path, int]:
+    """The file with the voxels and how many bytes come before them; negative where they are the last of the file."""
     name = header["ElementDataFile"]
     if name.upper() == "LIST" or "%" in name:
         raise InputError(f"{path} keeps its slices in many files ({name}); save it as one .mha")
     if name.upper() == "LOCAL":
-        return path.read_bytes()[voxels_at:]
+        return path, voxels_at
     raw = path.parent / name
     if not raw.is_file():
         raise InputError(f"{path} keeps its voxels in {name}, which is not beside it")
-    data = raw.read_bytes()
-    skip = int(header.get("HeaderSize", "0"))
-    return data[len(data) - wanted if skip < 0 else skip :]
+    return raw, int(header.get("HeaderSize", "0"))
 
 
 def _affine(path: Path, header: dict[str, str], dimensions: int) -> np.ndarray:

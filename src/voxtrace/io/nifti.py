@@ -8,10 +8,13 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.volumeutils import apply_read_scaling
 
 from voxtrace.errors import InputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.large import converted, is_large, unpacked
+from voxtrace.mapped import map_file
 from voxtrace.volume import Volume
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr")
@@ -33,7 +36,7 @@ def read(path: Path, select: str | None = None) -> Volume:
     """One volume of the file; `select` is its index along the fourth axis, counted from 0.
 
     Whole numbers keep their type; scl_slope and scl_inter give float32. The affine is the file's sform, else its qform,
-    else its spacing with the origin at 0. NIfTI does not say a modality.
+    else its spacing with the origin at 0. NIfTI does not say a modality. A large volume is mapped: read when used.
     """
     image = _opened(path)
     if not isinstance(image, nibabel.Nifti1Pair):
@@ -47,7 +50,9 @@ def read(path: Path, select: str | None = None) -> Volume:
         )
     if stored.kind == "c":
         raise InputError(f"{path} holds complex numbers; save their magnitude first")
-    chosen = _choose(path, image.shape, select)
+    chosen, index = _choose(path, image.shape, select)
+    if is_large(image.shape[:3], stored) and len(image.shape) > 2 and image.file_map["image"].filename:
+        return Volume(_large(path, image, index), RAS_TO_LPS @ _affine_ras(image), None, path)
     array = np.asarray(image.dataobj[chosen])
     if array.dtype.kind == "f" and array.dtype.itemsize > 4 and stored.kind != "f":
         array = array.astype(np.float32)
@@ -86,14 +91,35 @@ def _opened(path: Path) -> Any:
     return kind.from_bytes(data)
 
 
-def _choose(path: Path, shape: tuple[int, ...], select: str | None) -> tuple[slice | int, ...]:
-    """The index of one volume in a file of `shape` (x, y, z, t, ...)."""
+def _large(path: Path, image: Any, index: int) -> np.ndarray:
+    """(z, y, x) voxels of the `index`-th volume, mapped; scaled ones from a scratch file."""
+    proxy, stored, shape = image.dataobj, image.get_data_dtype(), tuple(int(n) for n in image.shape[2::-1])
+    file = Path(image.file_map["image"].filename)
+    at = int(proxy.offset) + index * int(np.prod(shape, dtype=np.int64)) * stored.itemsize
+    if file.name.lower().endswith(".gz"):
+        with gzip.open(file) as packed:
+            array = unpacked(path, packed.read, shape, stored, skip=at)
+    else:
+        array = map_file(file, stored, shape, at)
+    slope, inter = np.asanyarray(proxy.slope), np.asanyarray(proxy.inter)
+    if (slope, inter) == (1, 0):
+        return array
+
+    def scale(part: np.ndarray) -> np.ndarray:
+        scaled = apply_read_scaling(part, slope, inter)
+        return scaled if stored.kind == "f" or scaled.dtype.itemsize <= 4 else scaled.astype(np.float32)
+
+    return converted(array, scale(array[:1, :1, :1]).dtype, scale)
+
+
+def _choose(path: Path, shape: tuple[int, ...], select: str | None) -> tuple[tuple[slice | int, ...], int]:
+    """The indices of one volume in a file of `shape` (x, y, z, t, ...), and which one it is."""
     if len(shape) < 2 or min(shape) < 1:
         raise InputError(f"{path} has shape {shape}; a scan has at least two axes, none of them empty")
     extra = shape[3:]
     index = choose(path, int(np.prod(extra)), select, f"has {len(shape)} axes (x, y, z, ...) = {shape}")
     rest = np.unravel_index(index, extra, order="F") if extra else ()
-    return (*(slice(None) for _ in shape[:3]), *(int(place) for place in rest))
+    return (*(slice(None) for _ in shape[:3]), *(int(place) for place in rest)), index
 
 
 def _affine_ras(image: nibabel.Nifti1Pair) -> np.ndarray:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from voxtrace import scratch
 from voxtrace.errors import GeometryError, InputError
 from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.large import is_large, unpacked
 from voxtrace.prompts import Box, Prompt, Recist, Scribble
 from voxtrace.volume import Picture, Volume
 
 SUFFIXES = (".npz",)
 IMAGE_KEYS, MASK_KEYS = ("imgs",), ("segs", "gts")
 IGNORED_SCRIBBLE = 1000
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def recognises(head: bytes) -> bool:
@@ -93,7 +96,8 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
 
 def _array(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
     try:
-        array = archive[key]
+        array = _large(path, archive, key)
+        array = archive[key] if array is None else array
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
@@ -104,6 +108,22 @@ def _array(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path}: {key} holds {array.dtype}; numbers are needed")
     return array
+
+
+def _large(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray | None:
+    """A large plain array unpacked into a scratch file; None for any other, which numpy reads."""
+    name = f"{key}.npy"
+    sizes = {member.filename: member.file_size for member in archive.zip.infolist()} if archive.zip else {}
+    if archive.zip is None or sizes.get(name, 0) <= scratch.IN_MEMORY:
+        return None
+    with archive.zip.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        if version not in HEADERS:
+            return None
+        shape, by_columns, dtype = HEADERS[version](member)
+        if by_columns or dtype.hasobject or not is_large(shape, dtype):
+            return None
+        return unpacked(path, member.read, shape, dtype)
 
 
 def _named_3d(path: Path) -> bool:

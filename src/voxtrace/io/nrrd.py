@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nrrd
 import numpy as np
+from nrrd.reader import _determine_datatype as determine_datatype
 
 from voxtrace.errors import GeometryError, InputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.large import is_large, one_of, unpacked
+from voxtrace.mapped import map_file
 from voxtrace.volume import Volume
 
 SUFFIXES = (".nrrd", ".nhdr", ".seg.nrrd")
@@ -48,13 +52,45 @@ def read(path: Path, select: str | None = None) -> Volume:
     A .seg.nrrd gives a label map with the file's own label values; if two layers use the same value, segments are
     numbered 1, 2, ... as they are listed (see `read_names`). Overlapping segments are refused: take one by its name.
     """
-    array, header = nrrd.read(str(path), index_order="C")
+    array, header = _content(path)
     affine, extra = _geometry(path, array, header)
     segments = _segments(header)
     array = np.moveaxis(array, extra, range(len(extra)))
     if segments:
         return Volume(_merged(path, array, segments, select), affine, None, path)
     return Volume(_choose(path, array, len(extra), select), affine, None, path)
+
+
+def _content(path: Path) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """The array in C order, mapped or unpacked into a scratch file if it is large, and the header."""
+    with path.open("rb") as file:
+        header = nrrd.read_header(file)
+        sizes = tuple(int(n) for n in header.get("sizes", ())[::-1])
+        dtype = _type(header)
+        if dtype is None or len(sizes) != header.get("dimension") or not is_large(sizes, dtype):
+            return nrrd.read(str(path), index_order="C")
+        name = header.get("data file", header.get("datafile"))
+        if name is None:
+            return _large(path, file, header["encoding"], sizes, dtype), header
+    beside = path.parent / name
+    if not beside.is_file():
+        raise InputError(f"{path} keeps its voxels in {name}, which is not beside it")
+    with beside.open("rb") as file:
+        return _large(beside, file, header["encoding"], sizes, dtype), header
+
+
+def _type(header: Mapping[str, Any]) -> np.dtype | None:
+    """Of the voxels, where they lie bare or packed from the header's end on; None where pynrrd must find them."""
+    known = header.get("encoding") in ("raw", "gzip", "gz")
+    elsewhere = re.search(r"%|^LIST", str(header.get("data file", header.get("datafile", ""))))
+    skips = any(header.get(name, 0) for name in ("line skip", "lineskip", "byte skip", "byteskip"))
+    return determine_datatype(header) if known and not elsewhere and not skips and "type" in header else None
+
+
+def _large(path: Path, file: IO[bytes], encoding: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    if encoding == "raw":
+        return map_file(path, dtype, shape, file.tell())
+    return unpacked(path, gzip.GzipFile(fileobj=file).read, shape, dtype)
 
 
 def read_names(path: Path) -> dict[int, str]:
@@ -159,9 +195,9 @@ def _from_spacings(path: Path, array: np.ndarray, header: Mapping[str, Any]) -> 
 
 def _choose(path: Path, array: np.ndarray, extra: int, select: str | None) -> np.ndarray:
     """(extra..., z, y, x) or (extra..., y, x) -> (z, y, x)."""
-    space = array.shape[extra:]
-    images = array.reshape((-1, *((1, *space) if len(space) == 2 else space)))
-    return np.ascontiguousarray(images[choose(path, len(images), select, f"has shape {array.shape}")])
+    before, space = array.shape[:extra], array.shape[extra:]
+    index = choose(path, int(np.prod(before, dtype=int)), select, f"has shape {array.shape}")
+    return one_of(array, before, index).reshape((1, *space) if len(space) == 2 else space)
 
 
 def _segments(header: Mapping[str, Any]) -> list[Segment]:

@@ -14,6 +14,9 @@ from PIL import Image
 from voxtrace.errors import InputError, OutputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.large import is_large
+from voxtrace.mapped import let_go
+from voxtrace.scratch import zeros
 from voxtrace.volume import Picture, Volume
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -75,9 +78,9 @@ def read_tiff(path: Path, select: str | None = None) -> Picture | Volume:
     with tifffile.TiffFile(path) as tiff:
         index = choose(path, len(tiff.series), select, "has pages of different size", "images")
         series = tiff.series[index]
-        array = np.asarray(series.asarray())
         page = series.keyframe
-        array = _tiff_colours(array, page)
+        array = _large_stack(series)
+        array = _tiff_colours(np.asarray(series.asarray()), page) if array is None else array
     array = array.astype(np.uint8) if array.dtype == bool else array
     array, colour = _channels_last(array, series.axes)
     if colour and array.ndim == 3:
@@ -89,6 +92,20 @@ def read_tiff(path: Path, select: str | None = None) -> Picture | Volume:
     raise InputError(
         f"{path} has shape {array.shape} (axes {series.axes}); a picture or a stack of grey pages is needed"
     )
+
+
+def _large_stack(series: tifffile.TiffPageSeries) -> np.ndarray | None:
+    """(D, H, W) of a large stack of grey pages in a scratch file, page by page; None for anything else."""
+    pages, shape = len(series.pages), series.shape
+    plain = len(shape) == 3 and shape[0] == pages and shape[1:] == series.keyframe.shape and "S" not in series.axes
+    if not plain or getattr(series.keyframe.photometric, "name", "") == "PALETTE" or not is_large(shape, series.dtype):
+        return None
+    stack = zeros(shape, series.dtype)
+    for index, page in enumerate(series.pages):
+        assert page is not None
+        stack[index] = _tiff_colours(page.asarray(), series.keyframe)
+        let_go(stack)
+    return stack
 
 
 def size(path: Path) -> tuple[int, int]:

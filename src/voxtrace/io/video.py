@@ -154,13 +154,14 @@ def _stamps(path: Path) -> tuple[list[int], bool]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         promised = stream.frames
-        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-        stamps = [packet.pts for packet in packets if packet.pts is not None]
-    if len(packets) < promised:
-        raise InputError(f"{path} is cut off: it promises {promised} frames and holds {len(packets)}")
-    if not packets:
+        packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+        found = [packet.pts for packet in packets]  # not the packets: together they are the whole file
+    stamps = [stamp for stamp in found if stamp is not None]
+    if len(found) < promised:
+        raise InputError(f"{path} is cut off: it promises {promised} frames and holds {len(found)}")
+    if not found:
         raise InputError(f"{path} holds no frame")
-    if len(stamps) == len(packets) and len(set(stamps)) == len(stamps):
+    if len(stamps) == len(found) and len(set(stamps)) == len(stamps):
         return sorted(stamps), True
     with av.open(str(path)) as container:  # without stamps only counting tells
         return list(range(sum(1 for _ in container.decode(video=0)))), False
