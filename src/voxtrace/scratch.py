@@ -106,17 +106,16 @@ class Spill:
 
     def put(self, array: np.ndarray) -> int:
         """Put a copy down; returns its place. Raises OutputError on a full disk: what lies there already stays."""
-        data = np.ascontiguousarray(array).tobytes()
         with self._lock:
             place = self._end
-            if self._file is None and place + len(data) > self._most:
-                self._take_file()
-            if self._file is None:
-                self._held += data
-            else:
-                _write(self._file, place, data)
-            self._end = place + len(data)
+            self._append(np.ascontiguousarray(array).tobytes())
         return place
+
+    def add(self, data: bytes) -> int:
+        """Put bytes down right after those before; returns how many."""
+        with self._lock:
+            self._append(data)
+        return len(data)
 
     def get(self, place: int, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
         """A fresh array of what was put down at `place`."""
@@ -133,6 +132,16 @@ class Spill:
                     raise OutputError(f"a scratch file in {folder()} lost its end; is the disk damaged?")
                 done += count
         return array
+
+    def _append(self, data: bytes) -> None:
+        place = self._end
+        if self._file is None and place + len(data) > self._most:
+            self._take_file()
+        if self._file is None:
+            self._held += data
+        else:
+            _write(self._file, place, data)
+        self._end = place + len(data)
 
     def _take_file(self) -> None:
         try:
@@ -168,12 +177,17 @@ def _warn(error: NoFolderError, nbytes: int) -> None:
     warnings.warn(f"{error}; more than {nbytes / 2**20:.0f} MiB are kept in memory meanwhile", stacklevel=4)
 
 
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    """Write to an unbuffered file, which takes as much at a time as it likes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _write(file: IO[bytes], place: int, data: bytes) -> None:
     with told(folder(), len(data)):
         file.seek(place)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[file.write(rest) :]
+        _write_all(file, data)
 
 
 def _set_aside(file: IO[bytes], nbytes: int) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from voxtrace.errors import GeometryError, InputError, OutputError
 from voxtrace.io.choice import choose
-from voxtrace.io.labels import smallest_unsigned
-from voxtrace.io.large import in_native_order, is_large, unpacked, unzipped
+from voxtrace.io.labels import label_slabs, label_type
+from voxtrace.io.large import PIECE, in_native_order, is_large, unpacked, unzipped
 from voxtrace.mapped import map_file
+from voxtrace.scratch import Spill
 from voxtrace.volume import Volume
 
 SUFFIXES = (".mha", ".mhd")
@@ -51,26 +52,40 @@ def write(path: Path, mask: np.ndarray, like: Volume) -> None:
     if np.abs(directions.T @ directions - np.eye(3)).max() > 1e-3:
         raise OutputError(f"{path.name}: the scan's axes are not at right angles (a tilted gantry?), which MetaImage "
                           "cannot say; write .nrrd or .nii.gz")  # fmt: skip
-    labels = smallest_unsigned(mask)
-    packed = zlib.compress(labels.tobytes(), 6)
+    dtype = label_type(mask)
+    packed, size = _packed(mask, dtype)  # its size comes before it
+    with path.open("wb") as file:
+        file.write(_text(mask.shape, dtype, size, directions, like).encode("ascii"))
+        for place in range(0, size, PIECE):
+            file.write(packed.get(place, (min(PIECE, size - place),), np.uint8).data)
+
+
+def _packed(mask: np.ndarray, dtype: np.dtype) -> tuple[Spill, int]:
+    """The deflated labels and how many bytes they are."""
+    packer, spill, size = zlib.compressobj(6), Spill(), 0
+    for part in label_slabs(mask, dtype):
+        size += spill.add(packer.compress(part.data))
+    return spill, size + spill.add(packer.flush())
+
+
+def _text(shape: tuple[int, ...], dtype: np.dtype, packed_size: int, directions: np.ndarray, like: Volume) -> str:
     fields = {
         "ObjectType": "Image",
         "NDims": "3",
         "BinaryData": "True",
         "BinaryDataByteOrderMSB": "False",
         "CompressedData": "True",
-        "CompressedDataSize": str(len(packed)),
+        "CompressedDataSize": str(packed_size),
         "TransformMatrix": _numbers(directions.T.ravel()),
         "Offset": _numbers(like.affine_lps[:3, 3]),
         "CenterOfRotation": "0 0 0",
         "AnatomicalOrientation": "RAI",
         "ElementSpacing": _numbers(like.spacing_mm[::-1]),
-        "DimSize": _numbers(mask.shape[::-1]),
-        "ElementType": NAMES[labels.dtype.str[1:]],
+        "DimSize": _numbers(shape[::-1]),
+        "ElementType": NAMES[dtype.str[1:]],
         "ElementDataFile": "LOCAL",
     }
-    text = "".join(f"{name} = {value}\n" for name, value in fields.items())
-    path.write_bytes(text.encode("ascii") + packed)
+    return "".join(f"{name} = {value}\n" for name, value in fields.items())
 
 
 def _numbers(values: np.ndarray | tuple[float, ...]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from nibabel.volumeutils import apply_read_scaling
 
 from voxtrace.errors import InputError
 from voxtrace.io.choice import choose
-from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.labels import label_slabs, label_type, top_label
 from voxtrace.io.large import converted, is_large, unpacked
 from voxtrace.mapped import map_file
 from voxtrace.volume import Volume
@@ -62,21 +64,39 @@ def read(path: Path, select: str | None = None) -> Volume:
 
 def write(path: Path, mask: np.ndarray, like: Volume) -> None:
     """(D, H, W) labels as NIfTI-1. If `like` came from NIfTI, its qform and sform are kept to the bit."""
-    labels = smallest_unsigned(mask).T
+    dtype = label_type(mask)
+    nothing = np.broadcast_to(dtype.type(0), mask.shape[::-1])  # for nibabel's header; the labels follow in parts
     source = _source_header(like)
     if source is None:
         affine_ras = RAS_TO_LPS @ like.affine_lps
-        image = nibabel.Nifti1Image(labels, affine_ras)
+        image = nibabel.Nifti1Image(nothing, affine_ras)
         image.set_sform(affine_ras, code=1)
         image.set_qform(affine_ras, code=1, strip_shears=True)
         image.header.set_xyzt_units("mm")
     else:
-        image = nibabel.Nifti1Image(labels, None)
+        image = nibabel.Nifti1Image(nothing, None)
         for name in FORM_FIELDS:
             image.header[name] = source[name]
         image.header["pixdim"][:4] = source["pixdim"][:4]
-    image.header["cal_max"] = int(mask.max(initial=0))
-    nibabel.save(image, path)
+    image.header["cal_max"] = top_label(mask)
+    image.update_header()
+    image.header.set_slope_inter(1, 0)
+    with _created(path) as file:
+        image.header.write_to(file)
+        file.write(bytes(image.header.get_data_offset() - file.tell()))
+        for part in label_slabs(mask, dtype):
+            file.write(part.data)
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[Any]:
+    """The file to be written, packed if its name says so, without a name or a time in it."""
+    with path.open("wb") as file:
+        if not path.name.lower().endswith(".gz"):
+            yield file
+            return
+        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+            yield packed
 
 
 def _opened(path: Path) -> Any:

@@ -5,6 +5,7 @@ Only plain arrays are opened. An object array is a pickle, and opening a pickle 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from voxtrace import scratch
 from voxtrace.errors import GeometryError, InputError
-from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.labels import label_slabs, label_type
 from voxtrace.io.large import is_large, unpacked
 from voxtrace.prompts import Box, Prompt, Recist, Scribble
 from voxtrace.volume import Picture, Volume
@@ -85,7 +86,15 @@ def read_prompts(path: Path) -> dict[int, list[Prompt]]:
 def write(path: Path, mask: np.ndarray) -> None:
     """Labels under the key segs, as the challenges' evaluators read them."""
     with path.open("wb") as file:
-        np.savez_compressed(file, segs=smallest_unsigned(mask))
+        dtype = label_type(mask)
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": mask.shape}
+        with (
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("segs.npy", "w", force_zip64=True) as member,
+        ):
+            np.lib.format.write_array_header_1_0(member, header)
+            for part in label_slabs(mask, dtype):
+                member.write(part.data)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ from nrrd.reader import _determine_datatype as determine_datatype
 
 from voxtrace.errors import GeometryError, InputError
 from voxtrace.io.choice import choose
-from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.labels import label_slabs, label_type, smallest_unsigned
 from voxtrace.io.large import is_large, one_of, unpacked
-from voxtrace.mapped import map_file
+from voxtrace.mapped import let_go, map_file, slabs
+from voxtrace.scratch import zeros
 from voxtrace.volume import Volume
 
 SUFFIXES = (".nrrd", ".nhdr", ".seg.nrrd")
@@ -101,20 +104,47 @@ def read_names(path: Path) -> dict[int, str]:
 
 def write(path: Path, mask: np.ndarray, like: Volume) -> None:
     """(D, H, W) labels as gzipped NRRD in LPS."""
-    nrrd.write(str(path), smallest_unsigned(mask), _header(like), index_order="C")
+    _write(path, mask, _header(like), label_type(mask))
 
 
 def write_segmentation(path: Path, mask: np.ndarray, like: Volume, names: Mapping[int, str]) -> None:
     """(D, H, W) labels as .seg.nrrd with one layer: 3D Slicer opens it as a segmentation with these names."""
-    labels = smallest_unsigned(mask)
     header = _header(like) | {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
+    extents = _extents(mask)
     for index, (value, name) in enumerate(sorted(names.items())):
-        header |= _segment_fields(index, value, name, labels == value)
-    nrrd.write(str(path), labels, header, index_order="C")
+        header |= _segment_fields(index, value, name, extents.get(value))
+    _write(path, mask, header, label_type(mask))
+
+
+def _write(path: Path, mask: np.ndarray, header: dict[str, Any], dtype: np.dtype) -> None:
+    """pynrrd's header, then the labels in parts: it would copy them as a whole."""
+    sample = io.BytesIO()
+    nrrd.write(sample, np.zeros((1, 1, 1), dtype), header, index_order="C")
+    text = sample.getvalue().partition(b"\n\n")[0]
+    sizes = " ".join(map(str, mask.shape[::-1])).encode()
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    with path.open("wb") as file:
+        file.write(text.replace(b"\nsizes: 1 1 1\n", b"\nsizes: " + sizes + b"\n") + b"\n\n")
+        for part in label_slabs(mask, dtype):
+            file.write(packer.compress(part.data))
+        file.write(packer.flush())
+
+
+def _extents(mask: np.ndarray) -> dict[int, list[tuple[int, int]]]:
+    """{label: [(x0, x1), (y0, y1), (z0, z1)]}, inclusive, of every label in a mask."""
+    extents: dict[int, list[tuple[int, int]]] = {}
+    for start, part in slabs(mask):
+        for value in np.unique(part).tolist():
+            voxels = part == value
+            found = [np.flatnonzero(voxels.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)]
+            here = [(int(i[0]) + first, int(i[-1]) + first) for i, first in zip(found, (0, 0, start), strict=True)]
+            before = extents.get(value, here)
+            extents[value] = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(before, here, strict=True)]
+    return extents
 
 
 def _header(like: Volume) -> dict[str, Any]:
@@ -127,12 +157,9 @@ def _header(like: Volume) -> dict[str, Any]:
     }
 
 
-def _segment_fields(index: int, value: int, name: str, voxels: np.ndarray) -> dict[str, str]:
+def _segment_fields(index: int, value: int, name: str, bounds: list[tuple[int, int]] | None) -> dict[str, str]:
     """The key/value pairs that 3D Slicer reads for one segment; the extent is x0 x1 y0 y1 z0 z1, inclusive."""
-    extent = "0 -1 0 -1 0 -1"
-    if voxels.any():
-        found = [np.flatnonzero(voxels.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)]
-        extent = " ".join(f"{indices[0]} {indices[-1]}" for indices in found)
+    extent = " ".join(f"{low} {high}" for low, high in bounds or [(0, -1)] * 3)
     red, green, blue = COLOURS[index % len(COLOURS)]
     fields = {
         "ID": f"Segment_{value}",
@@ -228,13 +255,17 @@ def _merged(path: Path, array: np.ndarray, segments: list[Segment], select: str 
             names = ", ".join(segment.name for segment in segments)
             raise InputError(f"{path} has no segment {select!r}; its segments are {names}")
         segments, numbers = [segments[chosen[0]]], [numbers[chosen[0]]]
-    labels = np.zeros(layers.shape[1:], np.uint32)
+    labels = zeros(layers.shape[1:], np.uint32)
     for number, segment in zip(numbers, segments, strict=True):
-        voxels = layers[segment.layer] == segment.value
-        if (both := int(np.count_nonzero(labels[voxels]))) > 0:
+        both = 0
+        for start, part in slabs(layers[segment.layer]):
+            voxels, mine = part == segment.value, labels[start : start + len(part)]
+            both += int(np.count_nonzero(mine[voxels]))
+            mine[voxels] = number
+            let_go(labels)
+        if both:
             raise InputError(
                 f"{path}: segment {segment.name!r} shares {both} voxels with others; a label map holds one label a "
                 f"voxel. Take one segment: {path.name}#{segment.name}"
             )
-        labels[voxels] = number
     return smallest_unsigned(labels)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from voxtrace.errors import InputError, OutputError
 from voxtrace.io.choice import choose
-from voxtrace.io.labels import smallest_unsigned
+from voxtrace.io.labels import label_slabs, label_type, smallest_unsigned
 from voxtrace.io.large import is_large
 from voxtrace.mapped import let_go
 from voxtrace.scratch import zeros
@@ -120,16 +120,23 @@ def size(path: Path) -> tuple[int, int]:
 
 def write(path: Path, mask: np.ndarray) -> None:
     """(H, W) labels as grey PNG or BMP (8 bit, PNG also 16 bit), or (H, W) or (D, H, W) as TIFF."""
-    labels = smallest_unsigned(mask)
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        tifffile.imwrite(path, labels, photometric="minisblack", compression="zlib")
+        _write_tiff(path, mask)
         return
+    labels = smallest_unsigned(mask)
     if labels.dtype.itemsize > (2 if suffix == ".png" else 1):
         raise OutputError(f"{path.name}: label {labels.max()} does not fit into {suffix[1:].upper()}; write .tif")
     buffer = io.BytesIO()  # written by Pillow itself, a BMP on a full disk is cut off without an error
     Image.fromarray(labels).save(buffer, format=suffix[1:].upper())
     path.write_bytes(buffer.getvalue())
+
+
+def _write_tiff(path: Path, mask: np.ndarray) -> None:
+    """Page by page."""
+    pages, dtype = mask if mask.ndim == 3 else mask[None], label_type(mask)
+    frames = (page for part in label_slabs(pages, dtype) for page in part)
+    tifffile.imwrite(path, frames, shape=mask.shape, dtype=dtype, photometric="minisblack", compression="zlib")
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

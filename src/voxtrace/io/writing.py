@@ -16,6 +16,7 @@ from voxtrace.errors import OutputError
 from voxtrace.io import meta_image, nifti, npz, nrrd, picture
 from voxtrace.io.labels import checked_labels
 from voxtrace.io.reading import Scan, stems
+from voxtrace.mapped import let_go, slabs
 from voxtrace.volume import Picture, Video, Volume
 
 FORMATS = ".nii.gz .nii .seg.nrrd .nrrd .mha .npz; for pictures .png .tif .bmp; for videos a folder"
@@ -130,8 +131,9 @@ def _deep(mask: np.ndarray) -> np.ndarray:
 def _names(mask: np.ndarray, labels: Mapping[int, str]) -> dict[int, str]:
     """A name for every label in the mask, and for those that were named though no voxel has them."""
     values = {int(value) for value in labels}
-    for frame in mask:  # frame by frame: sorting a whole scan takes seconds
-        values.update(np.unique(frame).astype(int).tolist())
+    for _, part in slabs(mask):
+        for frame in part:  # frame by frame: sorting a whole scan takes seconds
+            values.update(np.unique(frame).astype(int).tolist())
     return {value: str(labels.get(value, f"object_{value}")) for value in sorted(values - {0})}
 
 
@@ -169,6 +171,7 @@ def _write_frames(folder: Path, mask: np.ndarray, like: Video) -> None:
             temporary.mkdir()
             for stem, frame in zip(stems(like), mask, strict=True):
                 picture.write(temporary / f"{stem}.png", frame)
+                let_go(frame)
             if not folder.exists():
                 temporary.replace(folder)
                 return
