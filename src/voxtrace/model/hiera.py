@@ -88,7 +88,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, H/4, W/4, C)."""
-        return self.proj(images).permute(0, 2, 3, 1)
+        return self.proj(images).permute(0, 2, 3, 1).contiguous()  # or every layer after it would copy
 
 
 class MultiScaleBlock(nn.Module):
@@ -127,9 +127,7 @@ class MultiScaleAttention(nn.Module):
         """(B, H, W, dim) -> (B, H', W', dim_out)."""
         shrink = 1 + self.pooled
         size_out = x.shape[1] // shrink, x.shape[2] // shrink
-        # The zeros that fill up the windows become the bias here: a third of the tokens at 512 px is not projected.
-        out = windowed(self._attended, self.qkv(x), window, size_out, shrink, fill=self.qkv.bias)
-        return self.proj(out)
+        return self.proj(projected_windows(self.qkv, self._attended, x, window, size_out, shrink))
 
     def _attended(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.chunk(3, dim=-1)
@@ -170,6 +168,24 @@ def windowed(
     x = x.unflatten(0, (batch, rows, columns)).transpose(2, 3)
     x = x.reshape(batch, rows * small, columns * small, -1)
     return x[:, : size_out[0], : size_out[1]]
+
+
+def projected_windows(
+    project: nn.Linear,
+    attend: Callable[[Tensor], Tensor],
+    x: Tensor,
+    window: int,
+    size_out: Sequence[int],
+    shrink: int = 1,
+) -> Tensor:
+    """`attend(project(...))` in windows of (B, H, W, C), filled up with zeros; arguments as in `windowed`.
+
+    Zeros become the bias. Where windows are to be filled up they are cut after the projection, which is then not done
+    for what is filled up (two fifths of the tokens at 512 px); else before, while there is less to copy.
+    """
+    if window == 0 or (x.shape[1] % window == 0 and x.shape[2] % window == 0):
+        return windowed(lambda cut: attend(project(cut)), x, window, size_out, shrink)
+    return windowed(attend, project(x), window, size_out, shrink, fill=project.bias)
 
 
 def _filled(x: Tensor, axis: int, size: int, fill: Tensor | None) -> Tensor:

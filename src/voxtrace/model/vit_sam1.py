@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxtrace.model.hiera import windowed
+from voxtrace.model.hiera import projected_windows
 from voxtrace.model.layers import LayerNorm2d
 
 
@@ -104,8 +104,7 @@ class RelativeAttention(nn.Module):
 
     def forward(self, x: Tensor, window: int) -> Tensor:
         """(B, H, W, C) -> the same shape."""
-        # The zeros that fill up the windows become the bias here.
-        return self.proj(windowed(self._attended, self.qkv(x), window, x.shape[1:3], fill=self.qkv.bias))
+        return self.proj(projected_windows(self.qkv, self._attended, x, window, x.shape[1:3]))
 
     def _attended(self, qkv: Tensor) -> Tensor:
         """(B, side, side, 3 * C) -> (B, side, side, C)."""

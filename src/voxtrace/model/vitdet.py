@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voxtrace.model.hiera import stretched, windowed
+from voxtrace.model.hiera import projected_windows, stretched
 from voxtrace.model.layers import MLP, LayerNorm2d
 
 LEARNT_GRID = 14  # side of the position table, in patches
@@ -80,7 +80,6 @@ class VitBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> the same shape."""
-        # The zeros that fill up the windows at the right and lower edge take part in the attention, as in training.
         x = x + self.attn(self.norm1(x), self.window)
         return x + self.mlp(self.norm2(x))
 
@@ -96,8 +95,7 @@ class VitAttention(nn.Module):
 
     def forward(self, x: Tensor, window: int) -> Tensor:
         """(B, H, W, C) -> the same shape."""
-        # The zeros that fill up the windows become the bias here: half as many tokens again would be projected else.
-        return self.proj(windowed(self._attended, self.qkv(x), window, x.shape[1:3], fill=self.qkv.bias))
+        return self.proj(projected_windows(self.qkv, self._attended, x, window, x.shape[1:3]))
 
     def _attended(self, qkv: Tensor) -> Tensor:
         heads = qkv.flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
