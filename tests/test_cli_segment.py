@@ -118,8 +118,9 @@ def test_window_and_memory_are_handed_on(voxtrace, scan, tmp_path):
 
 def test_model_device_and_image_size_reach_the_engine(voxtrace, scan, tmp_path):
     options = ("--model", "medsam2", "--device", "cpu", "--image-size", "512")
+    options += ("--engine", "onnxruntime", "--precision", "fp32")
     voxtrace("segment", scan, "-o", tmp_path / "m.nii.gz", "--box", BOX, *options)
-    assert voxtrace.opened == [("medsam2", "cpu", 512)]
+    assert voxtrace.opened == [("medsam2", "cpu", 512, "onnxruntime", "fp32")]
 
 
 def test_pictures_leave_the_slice_out(voxtrace, tmp_path):

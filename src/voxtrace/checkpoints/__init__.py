@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxtrace.checkpoints.download import hash_note, pull
 from voxtrace.checkpoints.locate import Located, resolve
-from voxtrace.checkpoints.registered import Registered, find, home, registry
+from voxtrace.checkpoints.registered import Registered, find, home, lookup, registry
 from voxtrace.checkpoints.report import Report, Row, check, list_rows
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "home",
     "list_rows",
     "load",
+    "lookup",
     "pull",
     "registry",
     "resolve",

@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 import numpy as np
 from tyro.conf import UseAppendAction, arg
 
-from voxtrace import checkpoints, engines
+from voxtrace import engines
 from voxtrace.engine import Engine
+from voxtrace.engines.choosing import EngineName, Precision
 from voxtrace.errors import CheckpointError, ModelError, PromptError
 from voxtrace.io import read_mask
+from voxtrace.mapped import slabs
 from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
 from voxtrace.prompt_text import ObjectPrompts, parse_box, parse_box3d, parse_point, parse_recist, read_prompts
 from voxtrace.prompts import MaskPrompt, Prompt, Scribble, on_frames
@@ -88,9 +90,9 @@ class MarkOptions:
             prompts.append(Scribble.from_mask(painted, positive))
         for text in self.mask:
             mask = read_mask(text, like=scan)
-            if not mask.any():
+            if not any(part.any() for _, part in slabs(mask)):
                 raise PromptError(f"--mask {text}: the file is empty, no voxel is above 0")
-            prompts.append(MaskPrompt(mask > 0))
+            prompts.append(MaskPrompt(mask))
         return prompts
 
 
@@ -127,9 +129,13 @@ class ModelOptions:
     """The model and how it is used."""
 
     model: str = engines.DEFAULT_MODEL
-    """A name of `voxtrace weights list`, or a weights file."""
+    """A name of `voxtrace weights list`, a weights file, or a folder written by `voxtrace export`."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
+    engine: EngineName = "auto"
+    """What runs the net; auto: torch on a GPU, else OpenVINO where there are graphs (`voxtrace doctor` says why)."""
+    precision: Precision = "auto"
+    """auto: bf16 where the processor has a unit for it, else fp32. OpenVINO only."""
     image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
     """Side in pixels to which frames are scaled for the net, where the weights file does not say."""
     memory: Annotated[str | None, arg(metavar="fifo|selfsorting[:paper|released]")] = None
@@ -167,7 +173,7 @@ class ModelOptions:
         self.policy()
         self.zoom_factor()
         with suppress(CheckpointError):  # a file that is missing or damaged is told when it is opened
-            checkpoints.resolve(self.model)
+            engines.find_model(self.model)
         if self.image_size is not None and self.image_size < 32:
             raise ModelError(f"--image-size {self.image_size}: at least 32 pixels are needed")
 
@@ -182,7 +188,7 @@ class LazyEngine:
     def engine(self) -> Engine:
         """Load the model; what has to be guessed about it comes as a warning."""
         options = self.options
-        return engines.open_engine(options.model, options.device, options.image_size)
+        return engines.open_engine(options.model, options.device, options.image_size, options.engine, options.precision)
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,82 @@
-"""Runtimes that make a net an Engine. `open_engine` is the one way to get one by name."""
+"""Runtimes that make a net an Engine. `open_engine` is the one way to get one by name.
+
+choosing   which one, and why                        batching, correcting, looks, resizing   what all of them share
+torch, torch_sam1   on PyTorch                       graph, graph_files, graph_values        on exported graphs
+openvino, onnxruntime   what runs graphs (runtime)   cpu, compiled   what it needs to know, and what it keeps
+"""
 
 from __future__ import annotations
 
 import warnings
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from voxtrace.engine import Engine
-from voxtrace.errors import MissingDependencyError
-from voxtrace.hashing import SeenFile
+from voxtrace.engines.choosing import Choice, choose, installed
+from voxtrace.engines.finding import FoundModel, find_model
+from voxtrace.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from voxtrace.engines.runtime import Runtime
 
 DEFAULT_MODEL = "voxtrace-small"
 
 
-def open_engine(model: str = DEFAULT_MODEL, device: str = "auto", image_size: int | None = None) -> Engine:
-    """Load a model by registered name or file and make it ready to use.
+def open_engine(
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    image_size: int | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+) -> Engine:
+    """Load a model by registered name, file or folder of exported graphs, and make it ready to use.
 
-    model: a name of `voxtrace weights list`, or a checkpoint file. image_size: side in pixels that frames are squashed
-    to, when the file does not say. Raises ModelError for unknown names, CheckpointError for files that do not fit.
+    model: a name of `voxtrace weights list`, a checkpoint file, or a folder that `voxtrace export` wrote. image_size:
+    side in pixels to which frames are squashed, where the file does not say. engine: auto, torch, openvino or
+    onnxruntime. precision: auto, fp32 or bf16 (OpenVINO only); auto is bf16 only where the processor has a unit for it.
+    Raises ModelError for unknown names and for what contradicts itself, CheckpointError for files that do not fit,
+    MissingDependencyError for what is not installed.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError("torch", "torch", f"model {model!r}") from None
-    from voxtrace.checkpoints import load, resolve
+    found = find_model(model, image_size)
+    choice = choose(engine, precision, device, found.why_no_graphs)
+    if choice.engine != "torch":
+        try:
+            return _on_graphs(found, choice)
+        except CheckpointError as error:
+            if engine != "auto" or not installed("torch"):
+                raise
+            warnings.warn(f"{error}. PyTorch runs the weights instead.", stacklevel=2)
+    return _on_torch(found, device)
+
+
+def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
+    from voxtrace.engines.graph import GraphEngine
+
+    files = found.graphs()
+    if choice.engine == "openvino":
+        from voxtrace.engines.compiled import CompiledGraphs
+        from voxtrace.engines.openvino import OpenVino
+
+        runtime: Runtime = OpenVino(choice.precision, CompiledGraphs())
+    else:
+        from voxtrace.engines.onnxruntime import OnnxRuntime
+
+        runtime = OnnxRuntime(choice.precision)
+    return cast(Engine, GraphEngine(files, runtime))  # it takes its own Features back, not any
+
+
+def _on_torch(found: FoundModel, device: str) -> Engine:
+    from voxtrace.checkpoints import load
     from voxtrace.engines.torch import TorchEngine
     from voxtrace.model.sam2 import Sam2
 
-    located = resolve(model, image_size)
+    located = found.located()
     if located.note:  # what had to be guessed of the file is said, not done in silence
-        warnings.warn(located.note, stacklevel=2)
-    weights = SeenFile.now(located.path)
+        warnings.warn(located.note, stacklevel=3)
     net = load(located)
     if isinstance(net, Sam2):
-        return cast(Engine, TorchEngine(net, device, weights))  # it takes its own Features back, not any
+        return cast(Engine, TorchEngine(net, device))
     from voxtrace.engines.torch_sam1 import TorchSam1Engine
     from voxtrace.model.sam1 import Sam1
 
     assert isinstance(net, Sam1)
-    return TorchSam1Engine(net, device, weights)
+    return TorchSam1Engine(net, device)

@@ -1,0 +1,100 @@
+"""Graphs on OpenVINO: the fastest way measured on a CPU, in float32 or, where a processor is made for it, bfloat16."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxtrace.engines.compiled import CompiledGraphs
+from voxtrace.engines.cpu import this_cpu, threads
+from voxtrace.engines.graph_files import Graph
+from voxtrace.engines.runtime import Run
+from voxtrace.errors import MissingDependencyError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVino:
+    """A Runtime. kept: where compiled graphs are kept between processes; None compiles anew."""
+
+    def __init__(self, precision: str = "fp32", kept: CompiledGraphs | None = None) -> None:
+        if precision not in HINTS:
+            raise ModelError(f"OpenVINO runs graphs in {' or '.join(HINTS)}, not in {precision!r}")
+        openvino = _openvino()
+        self._core = openvino.Core()
+        self._kept = kept
+        # Said always: left to itself OpenVINO takes bfloat16 or float16 wherever it can, and masks would differ
+        # from machine to machine.
+        self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        count = threads()
+        if count is not None:
+            self._config["INFERENCE_NUM_THREADS"] = count
+        used = f"{count} threads" if count else "all cores"
+        self.label = f"OpenVINO {openvino.get_version()}, {precision}, {used}"
+
+    def open(self, graph: Graph) -> Run:
+        """Compile a graph, or take it as it was compiled before."""
+        compiled = self._compiled(graph)
+        request = compiled.create_infer_request()
+        names = [one.get_any_name() for one in compiled.inputs]
+        outputs = [one.get_any_name() for one in compiled.outputs]
+
+        def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            found = request.infer({name: np.asarray(inputs[name], order="C") for name in names}, share_inputs=True)
+            return {name: found[index] for index, name in enumerate(outputs)}
+
+        return run
+
+    def _compiled(self, graph: Graph) -> Any:
+        cpu = this_cpu()
+        processor = cpu.name, *sorted(cpu.flags or ())
+        key = (graph.sha256, graph.weights_sha256, self.label, sorted(self._config.items()), processor)
+        if self._kept is not None and (blob := self._kept.read(key)) is not None:
+            try:
+                return self._core.import_model(blob, "CPU", self._config)
+            except (RuntimeError, TypeError) as error:
+                self._kept.foreign(key, str(error))
+        try:
+            compiled = self._core.compile_model(self._core.read_model(graph.path), "CPU", self._config)
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot run {graph.path}: {_last_line(error)}") from error
+        if self._kept is not None:
+            self._kept.write(key, compiled.export_model().getvalue())
+        return compiled
+
+
+def _openvino() -> Any:
+    if this_cpu().too_old:
+        raise ModelError(f"OpenVINO needs a processor with SSE4.2, which {this_cpu().name} is not; use --engine torch")
+    try:
+        with _without_converters():
+            import openvino
+    except ImportError as error:
+        raise MissingDependencyError("openvino", "openvino", f"--engine openvino ({error})") from None
+    return openvino
+
+
+@contextmanager
+def _without_converters() -> Iterator[None]:
+    """Import OpenVINO without what converts models of other programs: a third of its time, and it is not used here."""
+    name = "openvino.tools.ovc"
+    if "openvino" in sys.modules or name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # importing it is an ImportError, which OpenVINO expects
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _last_line(error: Exception) -> str:
+    """Of OpenVINO's long texts the line that says what is wrong."""
+    return [line for line in str(error).splitlines() if line.strip()][-1].strip()
