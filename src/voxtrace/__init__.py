@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from voxtrace.engines import open_engine as open_engine
     from voxtrace.errors import VoxtraceError as VoxtraceError
+    from voxtrace.feature_cache import FeatureStore as FeatureStore
     from voxtrace.frames import ImageSet as ImageSet
     from voxtrace.io import read as read, read_mask as read_mask, write as write
     from voxtrace.memory import Fifo as Fifo, SelfSorting as SelfSorting
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Box": "voxtrace.prompts",
     "EndOfObject": "voxtrace.tracking",
+    "FeatureStore": "voxtrace.feature_cache",
     "Fifo": "voxtrace.memory",
     "ImageSession": "voxtrace.sessions",
     "ImageSet": "voxtrace.frames",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from voxtrace.courses import plan, plan_nothing, plan_onward, plan_unordered
 from voxtrace.engine import Engine
 from voxtrace.errors import PromptError
-from voxtrace.feature_cache import FeatureCache
+from voxtrace.feature_cache import FeatureCache, FeatureStore
 from voxtrace.frames import PictureFrames, VolumeFrames
 from voxtrace.marks import History, Marks, Object
 from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
@@ -43,7 +43,10 @@ Overlap = Literal["settle", "keep"]
 
 
 class Session:
-    """What all sessions do. `frames` are looked at along `axis` of a scan of (D, H, W) `shape`."""
+    """What all sessions do. `frames` are looked at along `axis` of a scan of (D, H, W) `shape`.
+
+    cache: where encoded frames are kept for later sessions and other processes; None: nowhere.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Session:
         memory: MemoryPolicy | None = None,
         zoom: Zoom = "auto",
         overlap: Overlap = "settle",
+        cache: FeatureStore | None = None,
     ) -> None:
         self.frames = frames
         self.shape = shape
@@ -65,7 +69,7 @@ class Session:
         h, w = (size for a, size in enumerate(shape) if a != axis)
         self._frame_shape = h, w
         self._search = Search(
-            FeatureCache(engine, frames),
+            FeatureCache(engine, frames, store=cache),
             route,
             memory=Fifo() if memory is None else memory,
             shape=self._frame_shape,
@@ -200,9 +204,11 @@ class ImageSession(Session):
         *,
         zoom: Zoom = "auto",
         overlap: Overlap = "settle",
+        cache: FeatureStore | None = None,
     ) -> None:
         frames = PictureFrames(picture, window)
-        super().__init__(engine, frames, (1, *picture.shape), Route(plan_nothing), zoom=zoom, overlap=overlap)
+        shape = (1, *picture.shape)
+        super().__init__(engine, frames, shape, Route(plan_nothing), zoom=zoom, overlap=overlap, cache=cache)
 
 
 class VolumeSession(Session):
@@ -219,12 +225,15 @@ class VolumeSession(Session):
         stop: EndOfObject | None = OBJECT_ENDS,
         zoom: Zoom = "auto",
         overlap: Overlap = "settle",
+        cache: FeatureStore | None = None,
     ) -> None:
         if axis not in (0, 1, 2):
             raise PromptError(f"axis {axis} does not exist; a scan has the axes 0 (z), 1 (y) and 2 (x)")
         frames = VolumeFrames(volume, window, axis)
         route = Route(plan, stop, place="zyx"[axis])
-        super().__init__(engine, frames, volume.shape, route, axis=axis, memory=memory, zoom=zoom, overlap=overlap)
+        super().__init__(
+            engine, frames, volume.shape, route, axis=axis, memory=memory, zoom=zoom, overlap=overlap, cache=cache
+        )
         self.volume = volume
 
     def _volume(self) -> Volume | None:
@@ -246,21 +255,30 @@ class VideoSession(Session):
         stop: EndOfObject | None = None,
         zoom: Zoom = "auto",
         overlap: Overlap = "settle",
+        cache: FeatureStore | None = None,
     ) -> None:
         route = Route(plan if backward else plan_onward, stop, "frame", "edge of the video")
-        super().__init__(engine, video.frames, video.shape, route, memory=memory, zoom=zoom, overlap=overlap)
+        frames = video.frames
+        super().__init__(engine, frames, video.shape, route, memory=memory, zoom=zoom, overlap=overlap, cache=cache)
 
 
 class SetSession(Session):
     """A set of images without order, of any sizes: an object marked on one image is found on all others."""
 
     def __init__(
-        self, engine: Engine, images: Frames, *, memory: MemoryPolicy | None = None, overlap: Overlap = "settle"
+        self,
+        engine: Engine,
+        images: Frames,
+        *,
+        memory: MemoryPolicy | None = None,
+        overlap: Overlap = "settle",
+        cache: FeatureStore | None = None,
     ) -> None:
         route = Route(plan_unordered, None, "image", "end of the set")
         shape = (len(images), *images[0].shape[:2])
         # Where the object lies on an image without prompts is not known, so no window can be cut out.
-        super().__init__(engine, images, shape, route, memory=memory or SelfSorting(), zoom=None, overlap=overlap)
+        memory = memory or SelfSorting()
+        super().__init__(engine, images, shape, route, memory=memory, zoom=None, overlap=overlap, cache=cache)
 
     def add(self, prompts: Prompt | Iterable[Prompt], object: str | int = 1, image: int = 0) -> Self:
         """Mark an object on one image (counted from 0). The prompts are those of a picture: z = 0."""

@@ -21,6 +21,7 @@ import tyro
 from voxtrace import __version__
 from voxtrace.cli.batch import Batch
 from voxtrace.cli.bench import Bench
+from voxtrace.cli.cache import Cache
 from voxtrace.cli.challenge import Challenge
 from voxtrace.cli.data import Data
 from voxtrace.cli.distil import Distil
@@ -54,6 +55,7 @@ Command = (
     | Annotated[Challenge, tyro.conf.subcommand("challenge")]
     | Annotated[Distil, tyro.conf.subcommand("distil")]
     | Annotated[MakeReport, tyro.conf.subcommand("report")]
+    | Annotated[Cache, tyro.conf.subcommand("cache")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

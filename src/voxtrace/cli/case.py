@@ -17,6 +17,7 @@ from voxtrace.cli.overlay import write_overlay
 from voxtrace.cli.report import Report, measured
 from voxtrace.cli.terminal import progress
 from voxtrace.errors import OutputError, PromptError
+from voxtrace.feature_cache import FeatureStore
 from voxtrace.preview import Scene, View, contact_sheet, save_picture, side_by_side, view_of
 from voxtrace.prompt_text import ObjectPrompts
 from voxtrace.result import Result
@@ -76,12 +77,13 @@ def run_case(case: Case, model: LazyEngine, quiet: bool) -> Report:
     for path in masks:
         io.check_output(path, scan, overwrite=case.overwrite)
     start = time.perf_counter()
-    session = open_session(scan, case, model)
-    for number, one in enumerate(objects, start=1):
-        session.add(one.prompts, one.name or number)
-    check_not_empty(session)
-    with progress(f"following {case.scan_file.name}", quiet, "frames") as advance:
-        result = session.run(advance)
+    with model.caching.store() as store:
+        session = open_session(scan, case, model, store)
+        for number, one in enumerate(objects, start=1):
+            session.add(one.prompts, one.name or number)
+        check_not_empty(session)
+        with progress(f"following {case.scan_file.name}", quiet, "frames") as advance:
+            result = session.run(advance)
     seconds = time.perf_counter() - start
     write_masks(masks, result, scan, case.overwrite)
     labelled = measured(result, scan)
@@ -118,17 +120,17 @@ def check_kind(scan: Scan, case: Case) -> None:
     )
 
 
-def open_session(scan: Scan, case: Case, model: LazyEngine) -> Session:
+def open_session(scan: Scan, case: Case, model: LazyEngine, cache: FeatureStore | None = None) -> Session:
     """The session for this kind of input. Loads the model."""
     window = None if case.reading.window is None else parse_window(case.reading.window)
     options, engine = model.options, model.engine
     zoom, overlap = options.zoom_factor(), options.overlap
     if isinstance(scan, Picture):
-        return ImageSession(engine, scan, window, zoom=zoom, overlap=overlap)
-    memory = options.policy()
+        return ImageSession(engine, scan, window, zoom=zoom, overlap=overlap, cache=cache)
+    memory, back, axis = options.policy(), case.backward, case.reading.axis
     if isinstance(scan, Video):
-        return VideoSession(engine, scan, backward=case.backward, memory=memory, zoom=zoom, overlap=overlap)
-    return VolumeSession(engine, scan, case.reading.axis, window, memory=memory, zoom=zoom, overlap=overlap)
+        return VideoSession(engine, scan, backward=back, memory=memory, zoom=zoom, overlap=overlap, cache=cache)
+    return VolumeSession(engine, scan, axis, window, memory=memory, zoom=zoom, overlap=overlap, cache=cache)
 
 
 def check_not_empty(session: Session) -> None:

@@ -52,11 +52,14 @@ class OnePrompt(Marked):
         paths = self._check(images, wanted)
         objects = self._objects(images.picture(marked))
         start = time.perf_counter()
-        model = LazyEngine(self.using)
-        session = SetSession(model.engine, images, memory=self.using.policy())
-        for name, prompts in objects.items():
-            session.add(prompts, name, image=marked)
-        with progress(f"segmenting {len(images)} pictures", self.writing.silent, "pictures") as advance:
+        model = LazyEngine(self.using, self.caching)
+        with (
+            model.caching.store() as store,
+            progress(f"segmenting {len(images)} pictures", self.writing.silent, "pictures") as advance,
+        ):
+            session = SetSession(model.engine, images, memory=self.using.policy(), cache=store)
+            for name, prompts in objects.items():
+                session.add(prompts, name, image=marked)
             result = session.run(advance)
         seconds = time.perf_counter() - start
         outputs.make_folder(self.out)

@@ -13,6 +13,7 @@ import numpy as np
 from tyro.conf import UseAppendAction, arg
 
 from voxtrace import engines
+from voxtrace.cli.caching import CacheOptions
 from voxtrace.engine import Engine
 from voxtrace.engines.choosing import EngineName, Precision
 from voxtrace.errors import CheckpointError, ModelError, PromptError
@@ -179,10 +180,11 @@ class ModelOptions:
 
 
 class LazyEngine:
-    """The engine, opened when first asked for: after all that can be checked without it."""
+    """The engine, opened when first asked for: after all that can be checked without it. caching: None for none."""
 
-    def __init__(self, options: ModelOptions) -> None:
+    def __init__(self, options: ModelOptions, caching: CacheOptions | None = None) -> None:
         self.options = options
+        self.caching = caching or CacheOptions(no_cache=True)
 
     @cached_property
     def engine(self) -> Engine:
@@ -233,9 +235,11 @@ class Marked:
 
     marks: MarkOptions = field(default_factory=MarkOptions)
     using: ModelOptions = field(default_factory=ModelOptions)
+    caching: CacheOptions = field(default_factory=CacheOptions)
     writing: WriteOptions = field(default_factory=WriteOptions)
 
     def check(self) -> None:
         """Raise PromptError if nothing is marked, ModelError for options that mean nothing."""
         self.marks.require()
         self.using.check()
+        self.caching.check()

@@ -40,7 +40,7 @@ class Segment(Marked):
         for case in cases:
             outputs.check_input(case.scan_file, "scan")
             check_case(case)
-        model = LazyEngine(self.using)
+        model = LazyEngine(self.using, self.caching)
         reports = []
         for case in cases:
             reports.append(run_case(case, model, self.writing.silent))

@@ -47,7 +47,7 @@ class Track(Marked):
         )
         outputs.check_input(case.scan_file, "video")
         check_case(case)
-        model = LazyEngine(self.using)
+        model = LazyEngine(self.using, self.caching)
         report = run_case(case, model, self.writing.silent)
         if self.writing.json:
             about = {"model": model.engine.name, "memory": self.using.memory or "fifo", "seconds": report.seconds}

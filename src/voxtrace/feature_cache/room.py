@@ -33,10 +33,14 @@ def entries(folder: Path) -> list[Held]:
 
 def default_limit(folder: Path, held: int) -> int:
     """Bytes: 4 GiB, or a tenth of the disk's free space (what the cache holds counts as free) if that is less."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    return min(MOST, int(SHARE * (shutil.disk_usage(there).free + held)))
+    return min(MOST, int(SHARE * (shutil.disk_usage(existing(folder)).free + held)))
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there: the disk on which it would be made."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def make_room(folder: Path, limit: int | None) -> tuple[int, int]:
