@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from voxtrace.errors import PromptError
+from voxtrace.mapped import slabs
 
 NEGATIVE, POSITIVE, BOX_START, BOX_STOP = 0, 1, 2, 3  # SAM's point labels
 RECIST_WIDTH = 0.72  # short axis / long axis of an average lesion; a RECIST line gives the long one only
@@ -63,7 +64,8 @@ class Scribble:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPrompt:
-    """A mask known on some frames: (D, H, W) bool, or (H, W) for a picture. Each frame with a voxel is prompted."""
+    """A mask known on some frames: (D, H, W), or (H, W) for a picture; above 0 is the object. Each frame with a
+    voxel is prompted."""
 
     mask: np.ndarray
 
@@ -244,12 +246,14 @@ def spread(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mask(prompt: MaskPrompt, shape: tuple[int, int, int], axis: int) -> list[tuple[int, FramePrompt]]:
-    mask = np.asarray(prompt.mask) > 0
+    mask = np.asarray(prompt.mask)
     mask = mask[None] if mask.ndim == 2 else mask
     if mask.shape != shape:
         raise PromptError(f"the mask prompt has shape {mask.shape}, the scan {shape}; both must lie on the same voxels")
-    frames = np.moveaxis(mask, axis, 0)
-    found = np.flatnonzero(frames.any(axis=(1, 2)))
-    if not len(found):
+    found = []
+    for start, part in slabs(np.moveaxis(mask, axis, 0)):
+        inside = part > 0
+        found += [(start + int(n), FramePrompt(mask=inside[n].copy())) for n in np.flatnonzero(inside.any(axis=(1, 2)))]
+    if not found:
         raise PromptError("the mask prompt is empty: no voxel is above 0")
-    return [(int(frame), FramePrompt(mask=frames[frame])) for frame in found]
+    return found

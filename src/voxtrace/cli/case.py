@@ -165,7 +165,7 @@ def write_masks(paths: Sequence[Path], result: Result, scan: Scan, overwrite: bo
             mask, labels = result.labels, dict(result.names)
         else:
             label = list(result.names)[number]
-            mask, labels = result.mask(label).astype(np.uint8), {1: result.names[label]}
+            mask, labels = result.mask(label).view(np.uint8), {1: result.names[label]}
         io.write(path, mask[0] if isinstance(scan, Picture) else mask, like=scan, labels=labels, overwrite=overwrite)
 
 

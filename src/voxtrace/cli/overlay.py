@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtrace.errors import OutputError
+from voxtrace.mapped import let_go
 from voxtrace.preview import overlay
 from voxtrace.volume import Frames
 
@@ -29,6 +30,7 @@ def write_overlay(path: Path, frames: Frames, labels: Sequence[np.ndarray], fps:
             for index, mask in enumerate(labels):
                 drawn = np.pad(overlay(frames[index], mask), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+                let_go(mask)
             container.mux(stream.encode())
         os.replace(partial, path)
     except (OSError, ValueError, av.error.FFmpegError) as error:

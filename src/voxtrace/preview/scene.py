@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from voxtrace.mapped import slabs
 from voxtrace.preview.view import View
 from voxtrace.prompts import Box, MaskPrompt, Point, Prompt, Recist, Scribble
 from voxtrace.volume import Frames
@@ -35,7 +36,7 @@ class Scene:
 
 def main_frame(scene: Scene) -> int:
     """The prompted frame; with several, the one with the most of the objects; without a prompt, the fullest."""
-    sizes = (scene.labels > 0).reshape(len(scene.labels), -1).sum(axis=1)
+    sizes = _sizes(scene)
     marked = sorted({frame for marks in scene.prompts.values() for mark in marks for frame in frames_of(scene, mark)})
     marked = [frame for frame in marked if 0 <= frame < len(sizes)]
     if marked:
@@ -45,7 +46,7 @@ def main_frame(scene: Scene) -> int:
 
 def shown_frames(scene: Scene, main: int) -> list[int]:
     """Evenly through the frames that hold an object, with one empty frame at each end."""
-    found = np.flatnonzero(scene.labels.reshape(len(scene.labels), -1).any(axis=1))
+    found = np.flatnonzero(_sizes(scene))
     last = len(scene.labels) - 1
     if not len(found):
         start, stop = max(0, main - 2), min(last, main + 2)
@@ -54,13 +55,28 @@ def shown_frames(scene: Scene, main: int) -> list[int]:
     return np.unique(np.linspace(start, stop, min(TILES, stop - start + 1)).round().astype(int)).tolist()
 
 
+def labels_in(scene: Scene) -> set[int]:
+    """The labels that a voxel has."""
+    return {int(value) for _, part in slabs(scene.labels) for value in np.unique(part) if value > 0}
+
+
+def _sizes(scene: Scene) -> np.ndarray:
+    """(F,) pixels of all objects on each frame."""
+    sizes = np.zeros(len(scene.labels), int)
+    for start, part in slabs(scene.labels):
+        sizes[start : start + len(part)] = np.count_nonzero(part > 0, axis=(1, 2))
+    return sizes
+
+
 def whole_frame(scene: Scene) -> tuple[int, int, int, int]:
     return 0, 0, scene.labels.shape[1], scene.labels.shape[2]
 
 
 def crop_of(scene: Scene) -> tuple[int, int, int, int]:
     """(row0, column0, row1, column1) around all objects with half their size as margin; at least 1/4 of the frame."""
-    found: np.ndarray = np.asarray((scene.labels > 0).any(axis=0))
+    found: np.ndarray = np.zeros(scene.labels.shape[1:], bool)
+    for _, part in slabs(scene.labels):
+        found |= (part > 0).any(axis=0)
     if not found.any():
         return whole_frame(scene)
     spans = []
@@ -87,5 +103,6 @@ def frames_of(scene: Scene, mark: Prompt) -> list[int]:
             return np.unique(np.asarray(mark.voxels_zyx)[:, axis].round().astype(int)).tolist()
         case MaskPrompt():
             mask = mark.mask if mark.mask.ndim == 3 else mark.mask[None]
-            return np.flatnonzero(np.moveaxis(mask > 0, axis, 0).any(axis=(1, 2))).tolist()
+            parts = slabs(np.moveaxis(mask, axis, 0))
+            return [start + int(n) for start, part in parts for n in np.flatnonzero((part > 0).any(axis=(1, 2)))]
     return []

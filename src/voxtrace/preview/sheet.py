@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from voxtrace.errors import OutputError
 from voxtrace.preview.frame import DIM, LARGE, SMALL, TEXT, colour_of, draw_frame, font
-from voxtrace.preview.scene import Scene, crop_of, main_frame, shown_frames, whole_frame
+from voxtrace.preview.scene import Scene, crop_of, labels_in, main_frame, shown_frames, whole_frame
 
 BACKGROUND = (14, 16, 20)
 GAP, HEADER = 8, 46
@@ -88,9 +88,7 @@ def _header(sheet: Image.Image, scene: Scene) -> None:
 
 
 def _legend_entries(scene: Scene) -> list[int]:
-    return sorted(
-        {int(value) for value in np.unique(scene.labels) if value > 0} | set(scene.prompts) | set(scene.names)
-    )
+    return sorted(labels_in(scene) | set(scene.prompts) | set(scene.names))
 
 
 def _legend_height(scene: Scene) -> int:
