@@ -14,6 +14,7 @@ from voxtrace.engine import Engine
 from voxtrace.engines.choosing import Choice, choose, installed
 from voxtrace.engines.finding import FoundModel, find_model
 from voxtrace.errors import CheckpointError
+from voxtrace.hashing import SeenFile
 
 if TYPE_CHECKING:
     from voxtrace.engines.runtime import Runtime
@@ -72,11 +73,12 @@ def _on_torch(found: FoundModel, device: str) -> Engine:
     located = found.located()
     if located.note:  # what had to be guessed of the file is said, not done in silence
         warnings.warn(located.note, stacklevel=3)
+    weights = SeenFile.now(located.path)
     net = load(located)
     if isinstance(net, Sam2):
-        return cast(Engine, TorchEngine(net, device))
+        return cast(Engine, TorchEngine(net, device, weights))
     from voxtrace.engines.torch_sam1 import TorchSam1Engine
     from voxtrace.model.sam1 import Sam1
 
     assert isinstance(net, Sam1)
-    return TorchSam1Engine(net, device)
+    return TorchSam1Engine(net, device, weights)
