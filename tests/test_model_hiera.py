@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seeded import randn
-from voxtrace.model.hiera import HieraConfig, halve, windowed
+from voxtrace.model.hiera import HieraConfig, halve, projected_windows, stretched, windowed
 from voxtrace.model.layers import LayerNorm2d
 from voxtrace.model.neck import FpnNeck
 
@@ -45,6 +45,33 @@ def test_windows_that_shrink_are_joined_to_half_the_map() -> None:
 
     x = randn(1, 6, 10, 3)
     assert windowed(Halve(), x, 4, (3, 5), shrink=2).equal(halve(x))
+
+
+@pytest.mark.parametrize("size", [(6, 10), (8, 12)])  # windows to be filled up, and whole ones
+def test_projection_before_the_windows_equals_the_one_inside_them(size: tuple[int, int]) -> None:
+    project, x = nn.Linear(3, 4), randn(2, *size, 3)
+    nn.init.normal_(project.bias)
+
+    def attend(cut: Tensor) -> Tensor:
+        return halve(cut * cut.mean((1, 2), keepdim=True))  # what is filled up counts in the mean
+
+    small = (size[0] // 2, size[1] // 2)
+    inside = windowed(lambda cut: attend(project(cut)), x, 4, small, shrink=2)
+    assert torch.allclose(projected_windows(project, attend, x, 4, small, shrink=2), inside, atol=1e-6)
+
+
+def test_what_is_filled_up_is_not_projected() -> None:
+    tokens: list[int] = []
+    project = nn.Linear(3, 3)
+    project.register_forward_hook(lambda _, given, __: tokens.append(given[0][..., 0].numel()))
+    projected_windows(project, nn.Identity(), randn(1, 5, 7, 3), 4, (5, 7))
+    assert tokens == [5 * 7]
+
+
+def test_stretched_table_is_torchs_bicubic_one() -> None:
+    table = randn(1, 7, 5, 3)
+    wanted = nn.functional.interpolate(table.movedim(3, 1), size=(24, 32), mode="bicubic").movedim(1, 3)
+    assert torch.allclose(stretched(table, 24, 32), wanted, atol=1e-5)
 
 
 def test_window_embedding_repeats_in_every_window_of_the_first_stage() -> None:

@@ -167,7 +167,7 @@ def windowed(
     small = window // shrink
     x = x.unflatten(0, (batch, rows, columns)).transpose(2, 3)
     x = x.reshape(batch, rows * small, columns * small, -1)
-    return x[:, : size_out[0], : size_out[1]]
+    return x[:, : size_out[0], : size_out[1]].contiguous()  # or the layer after it would go row by row
 
 
 def projected_windows(

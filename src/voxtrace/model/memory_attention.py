@@ -40,7 +40,7 @@ class RoPEAttention(Attention):
         placed, free = key.split((key.shape[1] - unplaced, unplaced), dim=1)
         turned = rotate(placed.unflatten(1, (-1, len(one[0]))), one).flatten(1, 2)
         key = torch.cat((turned, free), dim=1) if unplaced else turned
-        query = rotate(query, table).expand(len(key), -1, -1)
+        query = rotate(query, table).expand(key.shape[0], -1, -1)
         # What is summed with weights of sum 1 may be projected before or after, bias included.
         return self.out_proj(self.v_proj(attend(query, key, v)))
 
