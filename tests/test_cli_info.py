@@ -10,6 +10,7 @@ from phantoms import labels, phantom
 from voxtrace import checkpoints
 from voxtrace.cli import doctor
 from voxtrace.cli.info import direction
+from voxtrace.engines import choosing
 from voxtrace.io import write
 
 
@@ -60,12 +61,23 @@ def test_doctor_finds_the_packages_and_says_what_is_missing(voxtrace, monkeypatc
     assert {"python", "cpu", "cache", "free disk"} <= set(found)
 
 
-def test_doctor_fails_without_what_a_model_needs(voxtrace, monkeypatch):
-    monkeypatch.setattr(doctor, "PACKAGES", {"no-torch": ("running a model", "torch")})
+def test_doctor_fails_where_nothing_runs_a_model(voxtrace, monkeypatch):
     monkeypatch.setattr(doctor, "_torch", list)
+    monkeypatch.setattr(choosing, "installed", lambda package: False)
     ran = voxtrace("doctor")
     assert ran.code == 2
-    assert "pip install 'voxtrace[torch]'" in ran.out
+    assert "!!  engine" in ran.out
+    assert "pip install 'voxtrace[" in ran.out
+
+
+def test_doctor_says_what_runs_a_model_and_why(voxtrace, monkeypatch):
+    monkeypatch.setattr(doctor, "_torch", list)
+    monkeypatch.setattr(choosing, "installed", lambda package: package == "torch")
+    ran = voxtrace("doctor")
+    assert ran.code == 0
+    assert "engine         torch: " in ran.out
+    monkeypatch.setattr(doctor, "PACKAGES", {"no-such-package": ("everything", "")})
+    assert voxtrace("doctor").code == 2, "what voxtrace itself needs is missing"
 
 
 def test_doctor_notices_damaged_weights(voxtrace, tmp_path, monkeypatch):

@@ -8,11 +8,13 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 
-from voxtrace import __version__, checkpoints
+from voxtrace import __version__, checkpoints, engines
 from voxtrace.checkpoints.download import expected_hash
 from voxtrace.cli.terminal import megabytes, print_json, say
+from voxtrace.engines import compiled
+from voxtrace.engines.cpu import this_cpu
+from voxtrace.errors import VoxtraceError
 from voxtrace.hashing import sha256_of
 
 # package on PyPI -> (needed for, extra that brings it; "" comes with voxtrace itself)
@@ -26,10 +28,12 @@ PACKAGES = {
     "Pillow": ("pictures", ""),
     "tifffile": ("TIFF", ""),
     "safetensors": ("weights", ""),
-    "torch": ("running a model", "torch"),
+    "openvino": ("running a model on a CPU", "openvino"),
+    "onnxruntime": ("running a model where OpenVINO does not", "onnx"),
+    "torch": ("training, GPUs, and models without exported graphs", "torch"),
     "SimpleITK": ("MetaImage (mha, mhd)", "mha"),
 }
-CPU_FEATURES = ("avx2", "avx512f", "amx_bf16", "amx_int8")
+CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 LOW_DISK = 2e9
 
 
@@ -52,7 +56,7 @@ class Doctor:
 
     def run(self) -> int:
         """Print what is found; exit code 0 if a model can run here, else 2."""
-        found = [*_python(), *_packages(), *_torch(), _cpu(), *_weights(), _disk()]
+        found = [*_python(), *_packages(), *_torch(), _cpu(), *_engine(), *_weights(), _disk()]
         problems = [item for item in found if item.ok is False]
         if self.json:
             print_json({"ok": not problems, "version": __version__, "found": [asdict(item) for item in found]})
@@ -78,8 +82,7 @@ def _packages() -> list[Found]:
             found.append(Found(name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             line = f"pip install 'voxtrace[{extra}]'" if extra else f"pip install {name}"
-            needed = extra in ("", "torch")
-            found.append(Found(name, f"missing: {purpose}", ok=False if needed else None, fix=line))
+            found.append(Found(name, f"missing: {purpose}", ok=None if extra else False, fix=line))
     return found
 
 
@@ -98,20 +101,32 @@ def _torch() -> list[Found]:
 
 
 def _cpu() -> Found:
-    flags = _cpu_flags()
-    if flags is None:
-        return Found("cpu", f"{platform.machine()}, {os.cpu_count()} cores (its features are not told here)", ok=None)
-    present = [flag for flag in CPU_FEATURES if flag in flags]
-    speed = "bf16 is fast" if "amx_bf16" in flags else "no bf16 unit: float32 is used"
-    return Found("cpu", f"{os.cpu_count()} cores, {', '.join(present) or 'no avx2'}; {speed}")
+    cpu = this_cpu()
+    if cpu.flags is None:
+        return Found("cpu", f"{cpu.name}, {os.cpu_count()} cores (its features are not told here)", ok=None)
+    present = [flag for flag in CPU_FEATURES if flag in cpu.flags]
+    speed = "bf16 is fast" if cpu.fast_bf16 else "no bf16 unit: float32 is used"
+    return Found("cpu", f"{cpu.name}, {os.cpu_count()} cores, {', '.join(present) or 'no avx2'}; {speed}")
 
 
-def _cpu_flags() -> set[str] | None:
+def _engine() -> list[Found]:
+    """What runs the embedded model when nothing else is asked for, and why."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((set(line.split()) for line in lines if line.startswith("flags")), None)
+        found = engines.find_model(engines.DEFAULT_MODEL)
+        choice = engines.choose(why_no_graphs=found.why_no_graphs)
+        if choice.engine != "torch":
+            found.graphs()
+    except VoxtraceError as error:
+        return [Found("engine", f"none runs {engines.DEFAULT_MODEL}", False, str(error))]
+    return [Found("engine", choice.why), _compiled()]
+
+
+def _compiled() -> Found:
+    folder = compiled.cache_folder()
+    if folder is None:
+        return Found("compiled graphs", "not kept (VOXTRACE_CACHE=off): each start compiles them", ok=None)
+    size = sum(path.stat().st_size for path in folder.glob(f"*{compiled.SUFFIX}"))
+    return Found("compiled graphs", f"{megabytes(size)} in {folder}; VOXTRACE_CACHE moves them", ok=None)
 
 
 def _weights() -> list[Found]:

@@ -54,10 +54,11 @@ def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
 
     files = found.graphs()
     if choice.engine == "openvino":
-        from voxtrace.engines.compiled import CompiledGraphs
+        from voxtrace.engines.compiled import CompiledGraphs, cache_folder
         from voxtrace.engines.openvino import OpenVino
 
-        runtime: Runtime = OpenVino(choice.precision, CompiledGraphs())
+        folder = cache_folder()
+        runtime: Runtime = OpenVino(choice.precision, CompiledGraphs(folder) if folder else None)
     else:
         from voxtrace.engines.onnxruntime import OnnxRuntime
 

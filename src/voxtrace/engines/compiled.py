@@ -14,7 +14,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
+from voxtrace.checkpoints.registered import home
 
 FORMAT = 1
 SUFFIX = ".compiled"
@@ -23,17 +23,19 @@ MOST = 2**30  # bytes of all entries; voxtrace-small's five are some 50 MB
 DIGEST = hashlib.sha256().digest_size
 
 
-def cache_home() -> Path:
-    """The folder of everything that is kept to save time: VOXTRACE_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("VOXTRACE_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("voxtrace", appauthor=False))
+def cache_folder() -> Path | None:
+    """Where they are kept: in VOXTRACE_CACHE, or beside what was downloaded; None for VOXTRACE_CACHE=off."""
+    named = os.environ.get("VOXTRACE_CACHE", "")
+    if named.lower() == "off":
+        return None
+    return (Path(named).expanduser() if named else home()) / "compiled"
 
 
 class CompiledGraphs:
-    """Entries in a folder (default: `cache_home()`/compiled). limit: bytes; what was used longest ago goes first."""
+    """Entries in a folder. limit: bytes; what was used longest ago goes first."""
 
-    def __init__(self, folder: Path | None = None, limit: int = MOST) -> None:
-        self.folder = cache_home() / "compiled" if folder is None else folder
+    def __init__(self, folder: Path, limit: int = MOST) -> None:
+        self.folder = folder
         self.limit = limit
 
     def read(self, key: object) -> bytes | None:
