@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BARE := $(VENV)-without-torch
 # Tests and training read the labelled cases from here; tests that need them skip where they are absent.
 export VOXTRACE_DATA ?= $(abspath ../shared/data)
 
-.PHONY: setup demo competition weights test test-slow oracle check lint types layers clean
+.PHONY: setup demo demo-without-torch competition weights test test-slow oracle check lint types layers clean
 
 setup: $(VENV)/.installed
 
@@ -21,6 +22,17 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 demo: setup
 	$(BIN)/python -m voxtrace.demo
+
+# The same without PyTorch, in an environment of its own: nets run from their exported graphs.
+demo-without-torch: $(BARE)/.installed
+	$(BARE)/bin/python -c "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is not None)"
+	$(BARE)/bin/python -m voxtrace.demo --out demo_output/without-torch
+
+$(BARE)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(BARE)
+	$(BARE)/bin/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(BARE)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
 
 # every submission in competition/, in a sandbox, on cases made from the labelled ones
 competition: setup
