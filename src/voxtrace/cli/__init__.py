@@ -8,33 +8,20 @@ everything else to stderr.
 from __future__ import annotations
 
 import errno
+import functools
+import operator
 import os
 import platform
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Protocol
 
 import tyro
 
 from voxtrace import __version__
-from voxtrace.cli.batch import Batch
-from voxtrace.cli.bench import Bench
-from voxtrace.cli.cache import Cache
-from voxtrace.cli.challenge import Challenge
-from voxtrace.cli.data import Data
-from voxtrace.cli.distil import Distil
-from voxtrace.cli.doctor import Doctor
-from voxtrace.cli.evaluate import Evaluate
-from voxtrace.cli.finetune import Finetune
-from voxtrace.cli.info import Info
-from voxtrace.cli.oneprompt import OnePrompt
-from voxtrace.cli.reporting import MakeReport
-from voxtrace.cli.segment import Segment
-from voxtrace.cli.track import Track
-from voxtrace.cli.train import Train
-from voxtrace.cli.weights import Weights
 from voxtrace.errors import VoxtraceError
 
 DESCRIPTION = """Segment medical images, volumes and video from one prompt.
@@ -42,26 +29,26 @@ DESCRIPTION = """Segment medical images, volumes and video from one prompt.
 Mark an object once (box, click, scribble, mask or RECIST line) and get it through the whole scan, in the scan's own
 geometry. Coordinates are the file's own voxels (z, y, x) counted from 0; boxes are half-open."""
 
-Command = (
-    Annotated[Segment, tyro.conf.subcommand("segment")]
-    | Annotated[Track, tyro.conf.subcommand("track")]
-    | Annotated[OnePrompt, tyro.conf.subcommand("oneprompt")]
-    | Annotated[Batch, tyro.conf.subcommand("batch")]
-    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Data, tyro.conf.subcommand("data")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Challenge, tyro.conf.subcommand("challenge")]
-    | Annotated[Distil, tyro.conf.subcommand("distil")]
-    | Annotated[MakeReport, tyro.conf.subcommand("report")]
-    | Annotated[Cache, tyro.conf.subcommand("cache")]
-    | Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Weights, tyro.conf.subcommand("weights")]
-    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
-)
-
-GO_ON = ("train", "finetune", "distil", "evaluate")
+# name -> module and class. Only the one that is asked for is imported: all together take a second.
+COMMANDS = {
+    "segment": "segment:Segment",
+    "track": "track:Track",
+    "oneprompt": "oneprompt:OnePrompt",
+    "batch": "batch:Batch",
+    "finetune": "finetune:Finetune",
+    "train": "train:Train",
+    "data": "data:Data",
+    "evaluate": "evaluate:Evaluate",
+    "bench": "bench:Bench",
+    "challenge": "challenge:Challenge",
+    "distil": "distil:Distil",
+    "report": "reporting:MakeReport",
+    "cache": "cache:Cache",
+    "info": "info:Info",
+    "weights": "weights:Weights",
+    "doctor": "doctor:Doctor",
+}
+GO_ON = ("batch", "train", "finetune", "distil", "evaluate")
 DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -72,6 +59,14 @@ DISK_ERRORS = {
 }
 
 
+class Command(Protocol):
+    """What every command offers."""
+
+    def run(self) -> int:
+        """Do the work; returns the exit code."""
+        ...
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. argv: the arguments without the program's name (default: sys.argv)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -79,16 +74,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"voxtrace {__version__}")
         return 0
     try:
-        command = tyro.cli(
-            Command,  # type: ignore[arg-type]
-            args=arguments or ["--help"],
-            prog="voxtrace",
-            description=DESCRIPTION,
-            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
+        command = _parsed(arguments)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
     return _guarded(command, arguments)
+
+
+def _parsed(arguments: list[str]) -> Command:
+    """The command as asked for. SystemExit after help, and for what cannot be understood."""
+    asked = arguments[:1]
+    if asked and asked[0] in COMMANDS:
+        kind, prog, description = _kind(asked[0]), f"voxtrace {asked[0]}", None
+        rest = arguments[1:]
+    else:
+        every = [Annotated[_kind(name), tyro.conf.subcommand(name)] for name in COMMANDS]
+        kind, prog, description = functools.reduce(operator.or_, every), "voxtrace", DESCRIPTION
+        rest = arguments or ["--help"]
+    settings = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    return tyro.cli(kind, args=rest, prog=prog, description=description, config=settings)
+
+
+def _kind(name: str) -> Any:
+    """A command's class."""
+    module, _, kind = COMMANDS[name].partition(":")
+    return getattr(import_module(f"voxtrace.cli.{module}"), kind)
 
 
 def _guarded(command: Command, arguments: list[str]) -> int:
