@@ -74,7 +74,7 @@ def test_other_prompts_or_settings_are_noticed(voxtrace, cases, tmp_path):
     voxtrace(*words)
     ran = voxtrace(*words, "--window", "lung")
     assert statuses(ran) == ["failed"] * 3
-    assert "made with other prompts or settings; add --overwrite" in ran.json["results"][0]["error"]
+    assert "made with another scan, other prompts or settings; add --overwrite" in ran.json["results"][0]["error"]
     assert statuses(voxtrace(*words, "--window", "60/350", "--overwrite")) == ["done", "failed", "done"]
 
 

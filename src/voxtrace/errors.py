@@ -10,6 +10,7 @@ VoxtraceError
 ├── TrainingError           a training that cannot begin or go on as asked
 │   └── TrainingStopped     a training that was interrupted and can go on
 ├── SandboxError            no sandbox works on this machine, or one that was made failed
+├── ClusterError            a cluster that cannot be reached, or whose workers do not start
 ├── CaseMissingError        asked-for data that is not there (a manifest's case, a set)
 └── MissingDependencyError  an optional package is not installed; the text names the pip command
 """
@@ -57,6 +58,10 @@ class TrainingStopped(TrainingError):  # noqa: N818  it is no fault
 
 class SandboxError(VoxtraceError):
     """A challenge's submissions cannot be run apart from the rest of this machine as asked."""
+
+
+class ClusterError(VoxtraceError):
+    """A cluster cannot be reached, is of another version, has not what is asked for, or its workers do not start."""
 
 
 class CaseMissingError(VoxtraceError):

@@ -1,0 +1,157 @@
+"""The way into a Ray cluster: one that is there, or one of this machine's own that lives as long as the program."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from voxtrace.cluster.crew import Share
+from voxtrace.errors import ClusterError, MissingDependencyError
+
+LOCAL = "local"
+NAMESPACE = "voxtrace"
+REACH_S = 5.0
+OBJECT_STORE_BYTES = 200_000_000  # tasks are names of files; Ray would set aside a third of the memory
+START = "start one with: ray start --head --disable-usage-stats, on other machines: ray start --address=HOST:6379"
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent out
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ part writes to our stderr
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers without a GPU keep the variables they have; it warns else
+}
+
+
+def address_of(text: str) -> tuple[str, str | None, int]:
+    """ray://HOST:PORT, HOST:PORT or local -> (what Ray is told, host or None, port). Raises ClusterError."""
+    found = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^:/\s\[\]]+):(\d{1,5})", text)
+    if text == LOCAL:
+        return LOCAL, None, 0
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ClusterError(f"--cluster {text}: write local, HOST:PORT on a machine of the cluster, or ray://HOST:PORT")
+    return text, found[1].strip("[]"), int(found[2])
+
+
+@contextmanager
+def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
+    """The module ray, connected; disconnected when left, and a local cluster is ended.
+
+    Raises MissingDependencyError without Ray; ClusterError for an address where none answers within seconds, for one of
+    another Ray or Python version, and for one that wants Ray's token.
+    """
+    told, host, port = address_of(address)
+    ray = _ray()
+    if host is not None:
+        _reach(address, host, port)
+    folder = tempfile.mkdtemp(prefix="voxtrace-ray-") if told == LOCAL else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray warns of what its exceptions say as well
+            try:
+                ray.init(**(_connecting(told) if folder is None else _starting(folder, share, workers)))
+            except Exception as error:
+                raise ClusterError(_problem(address, error)) from None
+            yield ray
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def room_for(ray: Any, share: Share) -> int:
+    """How many workers of this share the cluster has cores and GPUs for, busy ones too."""
+    return sum(_fitting(node["Resources"], share) for node in ray.nodes() if node["Alive"])
+
+
+def _fitting(resources: dict[str, float], share: Share) -> int:
+    by_cpu = int(resources.get("CPU", 0) // share.cpus)
+    if not share.gpus:
+        return by_cpu
+    cards = resources.get("GPU", 0)
+    each = int(1 / share.gpus) if share.gpus < 1 else 0  # Ray gives parts of one card, not of two
+    return min(by_cpu, int(cards) * each if each else int(cards // share.gpus))
+
+
+def _ray() -> Any:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise MissingDependencyError("ray", "cluster", "--cluster") from None
+    # What is lost with a worker is told in our own words; Ray would write a paragraph on stdout for each.
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *args, **kwargs: None
+    return ray
+
+
+def _connecting(told: str) -> dict[str, Any]:
+    return {"address": told, "namespace": NAMESPACE, **_silent()}
+
+
+def _starting(folder: str, share: Share, workers: int | None) -> dict[str, Any]:
+    if "RAY_AUTH_MODE" not in os.environ:  # a secret of its own, not one that Ray leaves in the home folder
+        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    return {
+        "address": LOCAL,
+        "namespace": NAMESPACE,
+        "num_cpus": None if workers is None else workers * share.cpus,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": folder,
+        "_node_ip_address": "127.0.0.1",
+        **_silent(),
+    }
+
+
+def _silent() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+def _reach(address: str, host: str, port: int) -> None:
+    """Ray itself would try for a minute and then end the program."""
+    try:
+        socket.create_connection((host, port), REACH_S).close()
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        raise ClusterError(f"--cluster {address}: nothing answers there ({why}); {START}") from None
+
+
+def _problem(address: str, error: BaseException) -> str:
+    """What Ray says, in a line."""
+    causes: list[str] = []
+    at: BaseException | None = error
+    while at is not None:
+        causes.append(str(at))
+        at = at.__cause__ or at.__context__
+    text = "\n".join(causes)
+    if "ersion mismatch" in text or "minor versions differ" in text:
+        versions = "; ".join(re.findall(r"Ray: \S+|Python: \S+", text))
+        return (
+            f"--cluster {address}: it has another version of Ray or Python ({versions}); use the same on all machines: "
+            "pip install 'ray[client]==VERSION'"
+        )
+    if "InvalidAuthToken" in text or "uthentication" in text:
+        return (
+            f"--cluster {address}: it wants Ray's token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the "
+            "cluster's token (ray get-auth-token on its head)"
+        )
+    if address.startswith("ray://") or address == LOCAL:
+        return f"--cluster {address}: no Ray cluster answers there ({_first_line(text)}); {START}"
+    return (
+        f"--cluster {address}: this machine could not join the cluster ({_first_line(text)}). Is Ray there, and this "
+        f"machine one of the cluster's (ray start --address={address})? From any other use ray://HOST:10001"
+    )
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason is given")[:200]
