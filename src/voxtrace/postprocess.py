@@ -7,9 +7,16 @@ that does not reach the array's border by faces either. Sizes count voxels, not 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+
+from voxtrace.lazily import Lazily
+
+if TYPE_CHECKING:
+    from scipy import ndimage
+else:
+    ndimage = Lazily("scipy.ndimage")
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

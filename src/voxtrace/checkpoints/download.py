@@ -7,18 +7,23 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import httpx
 
 from voxtrace.checkpoints.locate import read_sidecar, sidecar
 from voxtrace.checkpoints.registered import Registered, find
 from voxtrace.errors import CheckpointError, OutputError
 from voxtrace.hashing import sha256_of
+from voxtrace.lazily import Lazily
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = Lazily("httpx")
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 ATTEMPTS = 4
-TIMEOUT = httpx.Timeout(30.0, connect=15.0)
+TIMEOUT_S, CONNECT_S = 30.0, 15.0
 
 
 def pull(name: str | Registered, progress: Progress | None = None) -> Path:
@@ -87,7 +92,8 @@ def _stream(model: Registered, part: Path, progress: Progress | None) -> None:
         headers["Range"] = f"bytes={done}-"
         if tag.is_file() and (version := tag.read_text(encoding="utf-8")):
             headers["If-Range"] = version
-    with httpx.stream("GET", model.url, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
+    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_S)
+    with httpx.stream("GET", model.url, headers=headers, follow_redirects=True, timeout=timeout) as response:
         if response.status_code == 416:  # nothing is missing, or the part is longer than the file: the hash will tell
             return
         if response.status_code not in (200, 206):

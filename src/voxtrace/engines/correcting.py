@@ -6,7 +6,16 @@ it as it is, so the rest stays; and what was clicked is as it was clicked.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from voxtrace.lazily import Lazily
+
+if TYPE_CHECKING:
+    from scipy import ndimage
+else:
+    ndimage = Lazily("scipy.ndimage")
 
 CLICK_RADIUS = 0.03  # of the image's side, as in model/sketch.py
 TOUCHING = np.ones((3, 3))  # over edges and corners
@@ -43,8 +52,6 @@ def near_clicks(logits: np.ndarray, known: np.ndarray, clicked: np.ndarray) -> n
 
 def _connected(region: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """All of `region` that hangs together with a seed; bool maps (N, 1, S, S)."""
-    from scipy import ndimage  # a third of a second, which a first mask does not wait for
-
     kept = np.zeros_like(region)
     for index in range(len(region)):
         pieces, _ = ndimage.label(region[index, 0], TOUCHING)

@@ -10,16 +10,21 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydicom
-from pydicom.multival import MultiValue
 
 from voxtrace.errors import InputError
-from voxtrace.io.dicom_pixels import picture_pixels, rescaled
 from voxtrace.io.dicom_stack import TAGS, Slice, affine_of, stacked
+from voxtrace.lazily import Lazily
 from voxtrace.volume import Picture, Volume
+
+if TYPE_CHECKING:
+    import pydicom
+
+    from voxtrace.io import dicom_pixels
+else:
+    pydicom, dicom_pixels = Lazily("pydicom"), Lazily("voxtrace.io.dicom_pixels")
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 NOT_SCANS = {"SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG", "DOC"}
@@ -40,10 +45,10 @@ def read(path: Path, select: str | None = None) -> Volume | Picture:
     _refuse_what_is_no_slice(item)
     modality = str(item.header.get("Modality", "")) or None
     if item.position is not None and item.header.get("SamplesPerPixel", 1) == 1:
-        return Volume(rescaled([path]), affine_of([item]), modality, path)
+        return Volume(dicom_pixels.rescaled([path]), affine_of([item]), modality, path)
     spacing = item.header.get("PixelSpacing", item.header.get("ImagerPixelSpacing"))
     spacing_mm = None if spacing is None else (float(spacing[0]), float(spacing[1]))
-    return Picture(picture_pixels(path), spacing_mm, modality, path)
+    return Picture(dicom_pixels.picture_pixels(path), spacing_mm, modality, path)
 
 
 def read_series(folder: Path, select: str | None = None) -> Volume:
@@ -56,7 +61,7 @@ def read_series(folder: Path, select: str | None = None) -> Volume:
         _refuse_what_is_no_slice(item)
     ordered = stacked(folder, slices)
     modality = str(ordered[0].header.get("Modality", "")) or None
-    return Volume(rescaled([item.path for item in ordered]), affine_of(ordered), modality, folder)
+    return Volume(dicom_pixels.rescaled([item.path for item in ordered]), affine_of(ordered), modality, folder)
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -96,7 +101,7 @@ def _header(path: Path) -> Slice | None:
 
 def _plain(value: Any) -> Any:
     """A value of a header as plain Python ones, equal texts kept once."""
-    if isinstance(value, MultiValue):
+    if isinstance(value, pydicom.multival.MultiValue):
         return tuple(_plain(one) for one in value)
     if isinstance(value, str):
         return sys.intern(str(value))

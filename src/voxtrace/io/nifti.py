@@ -6,18 +6,22 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nibabel
 import numpy as np
-from nibabel.volumeutils import apply_read_scaling
 
 from voxtrace.errors import InputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import label_slabs, label_type, top_label
 from voxtrace.io.large import converted, is_large, unpacked
+from voxtrace.lazily import Lazily
 from voxtrace.mapped import map_file
 from voxtrace.volume import Volume
+
+if TYPE_CHECKING:
+    import nibabel
+else:
+    nibabel = Lazily("nibabel")
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -126,7 +130,7 @@ def _large(path: Path, image: Any, index: int) -> np.ndarray:
         return array
 
     def scale(part: np.ndarray) -> np.ndarray:
-        scaled = apply_read_scaling(part, slope, inter)
+        scaled = nibabel.volumeutils.apply_read_scaling(part, slope, inter)
         return scaled if stored.kind == "f" or scaled.dtype.itemsize <= 4 else scaled.astype(np.float32)
 
     return converted(array, scale(array[:1, :1, :1]).dtype, scale)

@@ -6,18 +6,24 @@ import io
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from voxtrace.errors import InputError, OutputError
 from voxtrace.io.choice import choose
 from voxtrace.io.labels import label_slabs, label_type, smallest_unsigned
 from voxtrace.io.large import is_large
+from voxtrace.lazily import Lazily
 from voxtrace.mapped import let_go
 from voxtrace.scratch import zeros
 from voxtrace.volume import Picture, Volume
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Lazily("tifffile")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 TIFF_SUFFIXES = (".tif", ".tiff")

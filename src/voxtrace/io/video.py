@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from voxtrace.errors import InputError
 from voxtrace.io import picture
+from voxtrace.lazily import Lazily
 from voxtrace.volume import Picture, Video
 from voxtrace.windowing import Limits, automatic, grey_rgb
+
+if TYPE_CHECKING:
+    import av
+else:
+    av = Lazily("av")
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 KEPT_FRAMES = 16
