@@ -15,6 +15,7 @@ import numpy as np
 from voxtrace.engine import Entry, Recalled
 from voxtrace.engines.batching import in_batches, memory_layout, net_points, prompt_layout
 from voxtrace.engines.correcting import clicks, near_clicks
+from voxtrace.engines.cpu import this_cpu
 from voxtrace.engines.graph_files import GraphFiles
 from voxtrace.engines.graph_values import (
     MASK_BIAS,
@@ -62,6 +63,22 @@ class GraphEngine:
         images = (resize(frame.transpose(2, 0, 1), size, antialias=True) for frame in frames)
         maps = [self._run("encode", {"images": np.ascontiguousarray(image[None])}) for image in images]
         return [GraphFeatures(frame.shape[:2], one) for frame, one in zip(frames, maps, strict=True)]
+
+    @property
+    def features_id(self) -> str:
+        """All that features depend on beside the frame."""
+        graph = self.files.graphs["encode"]
+        return f"{self.runtime.label}, {this_cpu().name}, {graph.weights_sha256}, {graph.sha256}, {ENCODING}"
+
+    def pack(self, features: GraphFeatures) -> dict[str, np.ndarray]:
+        """A frame's features as arrays, for a cache on disk."""
+        return _own_maps(features)
+
+    def unpack(self, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> GraphFeatures:
+        """The inverse of `pack`. Raises ValueError for other arrays."""
+        if "embedding" not in arrays:
+            raise ValueError(f"features without an embedding: {', '.join(arrays) or 'nothing'}")
+        return GraphFeatures(shape, dict(arrays))
 
     def begin(self, features: GraphFeatures, prompts: Sequence[FramePrompt]) -> GraphDecoded:
         """Decode N objects from their prompts; a mask without clicks is taken as the answer."""
