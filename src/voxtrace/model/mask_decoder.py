@@ -73,7 +73,7 @@ class MaskDecoder(nn.Module):
         """
         score_token = [self.obj_score_token.weight] if self.object_score else []
         own = torch.cat([*score_token, self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat((own.expand(len(sparse), -1, -1), sparse), dim=1)
+        tokens = torch.cat((own.expand(sparse.shape[0], -1, -1), sparse), dim=1)
         source = image + dense
         tokens, image_out = self.transformer(source, image_pe, tokens)
 
@@ -84,7 +84,7 @@ class MaskDecoder(nn.Module):
         logits = (weights @ fine.flatten(2)).unflatten(2, fine.shape[-2:])
         iou = self.iou_prediction_head(tokens[:, first])
         # Without the head every object counts as present: sigmoid(10) is 1.
-        score = self.pred_obj_score_head(tokens[:, 0]) if self.object_score else iou.new_full((len(iou), 1), 10.0)
+        score = self.pred_obj_score_head(tokens[:, 0]) if self.object_score else iou.new_full((iou.shape[0], 1), 10.0)
         return Masks(logits, iou, mask_tokens, score)
 
     def _upscale(self, image: Tensor, high_res: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ class NoPointerTime(nn.Module):
 
     def forward(self, time: Tensor, memory_dim: int) -> Tensor:
         """(P,) -> (P, memory_dim) zeros."""
-        return time.new_zeros(len(time), memory_dim)
+        return time.new_zeros(time.shape[0], memory_dim)
 
 
 class PointerTime(nn.Linear):
@@ -29,7 +29,7 @@ def pointer_tokens(pointers: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     memory_dim = places.shape[-1]
     pieces = pointers.shape[-1] // memory_dim
     tokens = pointers.unflatten(-1, (pieces, memory_dim)).flatten(1, 2)
-    return tokens, places.repeat_interleave(pieces, dim=0).expand(len(pointers), -1, -1)
+    return tokens, places.repeat_interleave(pieces, dim=0).expand(pointers.shape[0], -1, -1)
 
 
 def hide_absent(pointer: Tensor, object_score: Tensor, no_pointer: Tensor) -> Tensor:

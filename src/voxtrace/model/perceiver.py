@@ -30,13 +30,13 @@ class SpatialPerceiver(nn.Module):
 
     def forward(self, memory: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, free + placed, C), the free tokens first; h and w are multiples of the grid's side."""
-        free = self.latents.expand(len(memory), -1, -1)
-        placed = self.latents_2d[:, None].repeat(len(memory), 1, 1)  # (N * placed, 1, C): one latent a window
+        free = self.latents.expand(memory.shape[0], -1, -1)
+        placed = self.latents_2d[:, None].repeat(memory.shape[0], 1, 1)  # (N * placed, 1, C): one latent a window
         whole, where, windows = _flat(memory), _flat(sine_map(memory)), self._windows(memory)
         for layer in self.layers:
             free = layer(free, whole, where)
             placed = layer(placed, windows)
-        placed = placed.reshape(len(memory), -1, placed.shape[-1])
+        placed = placed.reshape(memory.shape[0], -1, placed.shape[-1])
         return self.norm(torch.cat((free, placed), dim=1))
 
     def tokens(self, kept: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class PromptEncoder(nn.Module):
         if masks is not None:
             return sparse, self.mask_downscaling(masks)
         dense = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        return sparse, dense.expand(len(labels), -1, self.embedding_size, self.embedding_size)
+        return sparse, dense.expand(labels.shape[0], -1, self.embedding_size, self.embedding_size)
 
     def _points(self, points_xy: Tensor, labels: Tensor) -> Tensor:
         placed = self.pe_layer((points_xy + 0.5) / self.image_size)

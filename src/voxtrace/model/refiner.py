@@ -56,7 +56,7 @@ class Refiner(nn.Module):
         placed: whether the object is about where it is on `shown` (a truth, or a tensor of 0 or 1); else that frame
         only tells what it looks like.
         """
-        count = len(hint)
+        count = hint.shape[0]
         alike = force(image, shown, hint)
         if placed is not True:
             shown, hint = placed * shown + (1.0 - placed) * image, placed * hint
@@ -84,7 +84,7 @@ def mirrored(refiner: Refiner) -> Callable[..., tuple[Tensor, Tensor]]:
     def draw(
         image: Tensor, hint: Tensor, shown: Tensor, embedding: Tensor | None = None, placed: bool | Tensor = True
     ) -> tuple[Tensor, Tensor]:
-        count = len(hint)
+        count = hint.shape[0]
         flips = ((), (3,), (2,), (2, 3))
         turned = [
             torch.cat([x.expand(count, -1, -1, -1).flip(axes) for axes in flips])

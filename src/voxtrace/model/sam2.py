@@ -189,7 +189,7 @@ class Sam2(nn.Module):
 
         shown: earlier frames with their masks, the latest first; only nets with `config.hinted` look at them.
         """
-        count = len(memory.tokens)
+        count = memory.tokens.shape[0]
         conditioned = self.conditioned(encoded, memory)
         if encoded.image is None:
             return self.chosen(
@@ -204,7 +204,7 @@ class Sam2(nn.Module):
 
     def conditioned(self, encoded: Encoded, memory: Memory) -> Tensor:
         """(N, C, h, w): the frame's embedding after it has looked at N objects' memories."""
-        embedding = encoded.embedding.expand(len(memory.tokens), -1, -1, -1)
+        embedding = encoded.embedding
         return self.memory_attention(
             embedding, sine_map(embedding), memory.tokens, memory.positions, unplaced=memory.pointers
         )
@@ -251,7 +251,7 @@ class Sam2(nn.Module):
         space = self.spatial_perceiver.positions(memories[0][0])
         tokens = [self.spatial_perceiver.tokens(m) for m, _ in memories]
         positions = [space if time is None else space + self._memory_time(time) for _, time in memories]
-        positions = [p.expand(len(tokens[0]), -1, -1) for p in positions]
+        positions = [p.expand(tokens[0].shape[0], -1, -1) for p in positions]
         count = 0
         if pointers:
             stacked = torch.stack([p for p, _ in pointers], dim=1)
@@ -272,7 +272,7 @@ class Sam2(nn.Module):
 
     def prompted(self, points_xy: Tensor, labels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
         """Sparse (N, P + 1, C) and dense (N, C, h, w) embeddings of prompts; masks of any size, or None."""
-        padding = points_xy.new_zeros(len(points_xy), 1, 2), labels.new_full((len(labels), 1), PADDING_LABEL)
+        padding = points_xy.new_zeros(points_xy.shape[0], 1, 2), labels.new_full((labels.shape[0], 1), PADDING_LABEL)
         points_xy, labels = torch.cat((points_xy, padding[0]), 1), torch.cat((labels, padding[1]), 1)
         if masks is not None:
             masks = resize(masks, self.sam_prompt_encoder.mask_size, antialias=True)
@@ -316,7 +316,7 @@ class Sam2(nn.Module):
 
 def no_points(like: Tensor) -> tuple[Tensor, Tensor]:
     """One padding point for each of N objects. `prompted` adds another: SAM 2 was trained with two."""
-    return like.new_zeros(len(like), 1, 2), like.new_full((len(like), 1), PADDING_LABEL)
+    return like.new_zeros(like.shape[0], 1, 2), like.new_full((like.shape[0], 1), PADDING_LABEL)
 
 
 def _small(*shape: int) -> nn.Parameter:
