@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -47,22 +48,48 @@ def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
     another Ray or Python version, and for one that wants Ray's token.
     """
     told, host, port = address_of(address)
+    if host is None and "RAY_AUTH_MODE" not in os.environ:
+        # A secret of its own, not one that Ray leaves in the home folder. Read as ray is imported.
+        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
     ray = _ray()
     if host is not None:
         _reach(address, host, port)
     folder = tempfile.mkdtemp(prefix="voxtrace-ray-") if told == LOCAL else None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Ray warns of what its exceptions say as well
-            try:
-                ray.init(**(_connecting(told) if folder is None else _starting(folder, share, workers)))
-            except Exception as error:
-                raise ClusterError(_problem(address, error)) from None
-            yield ray
+        _init(ray, address, _connecting(told) if folder is None else _starting(folder, share, workers))
+        yield ray
     finally:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _init(ray: Any, address: str, words: dict[str, Any], tries: int = 2) -> None:
+    try:
+        with _hushed():
+            ray.init(**words)
+    except Exception as error:
+        # The server of ray:// forks among gRPC's threads for each client, and now and then the child dies at once.
+        if "Initialization failure" in str(error) and tries > 1:
+            ray.shutdown()
+            return _init(ray, address, words, tries - 1)
+        raise ClusterError(_problem(address, error)) from None
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray writes a line a second to our stderr while it fails to connect, from C++; its exception says it all."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def room_for(ray: Any, share: Share) -> int:
@@ -99,8 +126,6 @@ def _connecting(told: str) -> dict[str, Any]:
 
 
 def _starting(folder: str, share: Share, workers: int | None) -> dict[str, Any]:
-    if "RAY_AUTH_MODE" not in os.environ:  # a secret of its own, not one that Ray leaves in the home folder
-        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
     return {
         "address": LOCAL,
         "namespace": NAMESPACE,

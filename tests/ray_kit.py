@@ -1,0 +1,118 @@
+"""A Ray cluster of two nodes on this machine, as a person starts one, and what its workers' logs tell."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HEAD, OTHER = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the address that others see
+START_S = 90.0
+
+
+@dataclass(frozen=True)
+class TwoNodes:
+    """address: for a program on one of the nodes. client: for any other. environment: for programs that connect."""
+
+    address: str
+    client: str
+    logs: Path
+    environment: dict[str, str]
+
+    def begins(self, *words: object) -> subprocess.Popen[str]:
+        """`voxtrace batch` with these words, as a process."""
+        command = [sys.executable, "-m", "voxtrace", "batch", *map(str, words)]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def log(self, run: Path) -> list[tuple[str, str, int]]:
+        """(begins or ends, case, process) of the workers of the batch in `run`, without order between workers."""
+        told = []
+        for path in self.logs.glob("worker-*.err"):
+            process = int(path.stem.rpartition("-")[2])
+            for what, name in re.findall(r"voxtrace (begins|ends) (\S+)", path.read_text()):
+                told.append((what, name, process))
+        return [one for one in told if one[1].startswith(run.name)]
+
+
+@contextmanager
+def two_nodes() -> Iterator[TwoNodes]:
+    """A core each; only programs with this cluster's token are let in."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path is short
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    # Else the server for clients, which forks for each, now and then loses a child to gRPC's threads.
+    environment |= {"GRPC_ENABLE_FORK_SUPPORT": "0"}
+    port, client = free_port(), free_port()
+    common = ["--disable-usage-stats", "--num-cpus=1", "--num-gpus=0", "--object-store-memory=100000000", "--block"]
+    common += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
+    head = [f"--port={port}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
+    nodes = []
+    try:
+        nodes.append(
+            _start(["--head", f"--node-ip-address={HEAD}", f"--temp-dir={folder}", *head, *common], environment, folder)
+        )
+        wait_for(lambda: answers(port), "the head's port", START_S)
+        nodes.append(_start([f"--address={HEAD}:{port}", f"--node-ip-address={OTHER}", *common], environment, folder))
+        for number in (1, 2):
+            said = folder / f"said{number}"
+            wait_for(lambda said=said: "runtime started" in said.read_text(), f"node {number}", START_S)
+        wait_for(lambda: answers(client), "the port for clients", START_S)
+        logs = folder / "session_latest" / "logs"
+        yield TwoNodes(f"{HEAD}:{port}", f"ray://{HEAD}:{client}", logs, environment)
+    finally:
+        for node in nodes:
+            node.send_signal(signal.SIGTERM)
+        for node in nodes:
+            node.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    said = folder / f"said{len(list(folder.glob('said*'))) + 1}"
+    program = Path(sys.executable).with_name("ray")
+    with said.open("w") as file:
+        return subprocess.Popen([program, "start", *words], env=environment, stdout=file, stderr=file)
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as one:
+        one.bind((HEAD, 0))
+        return int(one.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        socket.create_connection((HEAD, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(fact: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Until it is so."""
+    until = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < until, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that waits to be fetched by its parent does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
