@@ -14,6 +14,7 @@ from voxtrace.view import View
 from voxtrace.volume import Frames
 
 CACHE_BYTES = 2**30
+MOST_FRAMES = 512  # also of a small net, so that a video of hours takes no more memory than one of a minute
 
 Seen = tuple[View, int]  # a frame through a view
 
@@ -21,7 +22,7 @@ Seen = tuple[View, int]  # a frame through a view
 class FeatureCache:
     """Frames encoded once, as seen through a view; the least recently used are forgotten, so memory is bounded.
 
-    size: frames kept; None lets the size of the net decide (about 1 GiB).
+    size: frames kept; None lets the size of the net decide (about 1 GiB, at most MOST_FRAMES).
     store: where features are looked for before a frame is encoded, and kept after; of use for engines that can take
     their features back (`KeepsFeatures`).
     """
@@ -33,7 +34,7 @@ class FeatureCache:
         self.frames = frames
         # A SAM 2 net keeps about 4 float32 values for each pixel of its input: 4 MiB at 512, 16 MiB at 1024. A hinted
         # net keeps 2 and the image, 3: about as much.
-        self.size = max(engine.batch, size or CACHE_BYTES // (16 * engine.image_size**2))
+        self.size = max(engine.batch, size or min(MOST_FRAMES, CACHE_BYTES // (16 * engine.image_size**2)))
         self.shapes: dict[int, tuple[int, int]] = {}  # (H, W) of every frame that was ever encoded
         self.encodes_ahead = bool(getattr(engine, "ahead", False))
         self._stored = _Stored(engine, store) if store is not None and isinstance(engine, KeepsFeatures) else None
