@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from voxtrace.engine import Recalled
+from voxtrace.engines.resizing import resize
 from voxtrace.prompts import BOX_START, BOX_STOP, FramePrompt
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as all nets of the family were trained with
@@ -59,3 +60,10 @@ def net_points(prompt: FramePrompt, shape: tuple[int, int], size: int) -> np.nda
     inward = 0.5 * ((prompt.labels == BOX_START) * 1.0 - (prompt.labels == BOX_STOP))[:, None]
     scale = np.array([size / shape[1], size / shape[0]], np.float32)
     return (prompt.points_xy * scale + inward - 0.5).astype(np.float32)
+
+
+def net_masks(prompts: Sequence[FramePrompt], size: int) -> np.ndarray:
+    """The prompts' masks (N, 1, size, size) float32 in 0..1, scaled in numpy for every engine: pixels that are half
+    covered would be cut this way here and that way there."""
+    stacked = np.stack([prompt.mask for prompt in prompts if prompt.mask is not None])[:, None]
+    return resize(stacked, (size, size), antialias=True)

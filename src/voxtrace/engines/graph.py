@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from voxtrace.engine import Entry, Recalled
-from voxtrace.engines.batching import in_batches, memory_layout, net_points, prompt_layout
+from voxtrace.engines.batching import in_batches, memory_layout, net_masks, net_points, prompt_layout
 from voxtrace.engines.correcting import clicks, near_clicks
 from voxtrace.engines.cpu import this_cpu
 from voxtrace.engines.graph_files import GraphFiles
@@ -110,10 +110,7 @@ class GraphEngine:
 
     def _begin(self, shape: tuple[int, int], maps: dict[str, np.ndarray], prompts: list[FramePrompt]) -> Heads:
         size, count = self.image_size, len(prompts)
-        masks = None
-        if prompts[0].mask is not None:
-            stacked = np.stack([p.mask for p in prompts if p.mask is not None])[:, None]
-            masks = resize(stacked, (size, size), antialias=True)
+        masks = None if prompts[0].mask is None else net_masks(prompts, size)
         if not len(prompts[0].labels):
             if masks is None:
                 raise ModelError("a prompt without a click, box or mask cannot be decoded")

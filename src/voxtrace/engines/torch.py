@@ -11,7 +11,7 @@ from torch import Tensor
 
 from voxtrace.engine import Entry, Recalled
 from voxtrace.engines import torch_packing
-from voxtrace.engines.batching import MEAN, STD, in_batches, memory_layout, net_points, prompt_layout
+from voxtrace.engines.batching import MEAN, STD, in_batches, memory_layout, net_masks, net_points, prompt_layout
 from voxtrace.engines.correcting import clicks, near_clicks
 from voxtrace.engines.looks import looks
 from voxtrace.errors import ModelError
@@ -138,8 +138,7 @@ class TorchEngine:
     def _begin(self, features: TorchFeatures, prompts: list[FramePrompt]) -> Heads:
         masks = None
         if prompts[0].mask is not None:
-            stacked = torch.from_numpy(np.stack([p.mask for p in prompts if p.mask is not None])[:, None])
-            masks = resize(stacked.to(self.device).float(), self.image_size, antialias=True)
+            masks = torch.from_numpy(net_masks(prompts, self.image_size)).to(self.device)
         if not len(prompts[0].labels):
             if masks is None:
                 raise ModelError("a prompt without a click, box or mask cannot be decoded")
