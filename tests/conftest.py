@@ -1,6 +1,7 @@
 """Which files and tests are asked for, and what many of them need."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,10 @@ import pytest
 
 if TYPE_CHECKING:
     from command_line import CommandLine
+
+# What a run keeps on disk to save time must not save it for the next one: that would hide what was broken in between.
+KEPT = tempfile.TemporaryDirectory(prefix="voxtrace-tests-")
+os.environ["VOXTRACE_CACHE"] = KEPT.name
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,0 +1,51 @@
+"""A net's verbs as a runtime, not exported: what an engine does around its graphs can be tested alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voxtrace.engines.graph import GraphEngine
+from voxtrace.engines.graph_files import VERBS as NAMES, Graph, GraphFiles
+from voxtrace.engines.runtime import Run
+from voxtrace.export.verbs import VERBS
+from voxtrace.model.sam2 import Sam2
+
+
+class TorchRuntime:
+    """Runs the modules that an export would trace."""
+
+    label = "torch"
+
+    def __init__(self, net: Sam2) -> None:
+        self.verbs = {verb.name: verb(net) for verb in VERBS}
+        self.opened: list[str] = []
+
+    def open(self, graph: Graph) -> Run:
+        verb = self.verbs[graph.path.stem]
+        self.opened.append(verb.name)
+
+        def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            asked = {name: torch.from_numpy(np.array(inputs[name])) for name in verb.examples()}
+            with torch.inference_mode():
+                return {name: out.numpy() for name, out in zip(verb.outputs, verb(asked), strict=True)}
+
+        return run
+
+
+def graph_engine(net: Sam2) -> GraphEngine:
+    """The net as an engine on graphs."""
+    config = net.config
+    described = {
+        "image_size": config.image_size,
+        "hint_size": net.hint_size,
+        "hinted": config.hinted,
+        "multimask": config.multimask,
+        "zoom": config.zoom,
+    }
+    graphs = {verb: Graph(Path(f"{verb}.onnx"), "", "") for verb in NAMES["sam2"]}
+    files = GraphFiles(Path("."), config.name, "sam2", described, graphs, Path("weights"))
+    return GraphEngine(files, TorchRuntime(net))
