@@ -20,12 +20,13 @@ from voxtrace.errors import ClusterError, MissingDependencyError
 
 LOCAL = "local"
 NAMESPACE = "voxtrace"
-REACH_S = 5.0
+REACH_S, SPEAK_S = 5.0, 10.0
 OBJECT_STORE_BYTES = 200_000_000  # tasks are names of files; Ray would set aside a third of the memory
 START = "start one with: ray start --head --disable-usage-stats, on other machines: ray start --address=HOST:6379"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent out
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ part writes to our stderr
+    "GRPC_ENABLE_FORK_SUPPORT": "0",  # a process that Ray forks off while gRPC's threads run may die of it
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers without a GPU keep the variables they have; it warns else
 }
 
@@ -54,6 +55,7 @@ def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
     ray = _ray()
     if host is not None:
         _reach(address, host, port)
+        _check_speech(address, host, port)
     folder = tempfile.mkdtemp(prefix="voxtrace-ray-") if told == LOCAL else None
     try:
         _init(ray, address, _connecting(told) if folder is None else _starting(folder, share, workers))
@@ -149,6 +151,21 @@ def _reach(address: str, host: str, port: int) -> None:
     except OSError as error:
         why = error.strerror or str(error) or type(error).__name__
         raise ClusterError(f"--cluster {address}: nothing answers there ({why}); {START}") from None
+
+
+def _check_speech(address: str, host: str, port: int) -> None:
+    """Whoever listens but is no Ray would be waited for without end."""
+    try:
+        import grpc
+    except ImportError:  # comes with ray[client]; without it the address is trusted
+        return
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return
+    with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=SPEAK_S)
+        except grpc.FutureTimeoutError:
+            raise ClusterError(f"--cluster {address}: what listens there is no Ray cluster; {START}") from None
 
 
 def _problem(address: str, error: BaseException) -> str:

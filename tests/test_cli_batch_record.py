@@ -1,0 +1,312 @@
+"""A batch that was stopped anywhere: what its record and folder still say, and what is done again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from command_line import write_mask, write_scan
+from fake_engine import FakeEngine
+from phantoms import lesion
+from voxtrace.cli.batch_case import CaseWork, Task
+from voxtrace.cli.batch_list import Job, read_jobs
+from voxtrace.cli.batch_record import RECORD, Record
+from voxtrace.cli.batch_run import WORKING, put_in_place
+from voxtrace.cli.batch_sources import files_of
+from voxtrace.cli.batch_worker import Parcel, Unseen, WorkerWork, write_slip
+from voxtrace.cli.options import ModelOptions, ReadOptions
+from voxtrace.errors import OutputError
+
+SHAPE = (12, 30, 35)
+BOX = {"kind": "box", "z": 6, "y0": 7, "x0": 16, "y1": 17, "x1": 27}
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """a, b and c with their prompts."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for seed, name in enumerate("abc"):
+        write_scan(folder / f"{name}.nii.gz", SHAPE, seed=seed)
+        (folder / f"{name}.prompts.json").write_text(json.dumps({"objects": [{"prompts": [BOX]}]}))
+    return folder
+
+
+@pytest.fixture
+def batch(voxtrace, cases, tmp_path):
+    """Run it; the statuses of a, b and c."""
+
+    def run(*words):
+        ran = voxtrace("batch", cases, "-o", tmp_path / "out", "--json", *words)
+        return [row["status"] for row in ran.json["results"]]
+
+    return run
+
+
+def lines(out):
+    return [json.loads(line) for line in (out / RECORD).read_text().splitlines()]
+
+
+def test_every_place_where_the_record_can_be_cut_off_gives_the_same_end(batch, tmp_path):
+    out = tmp_path / "out"
+    batch()
+    whole = (out / RECORD).read_bytes()
+    last = whole[: len(whole) - 1].rindex(b"\n") + 1
+    for cut in (0, 1, last - 1, last + 1, (last + len(whole)) // 2, len(whole) - 1):
+        (out / RECORD).write_bytes(whole[:cut])
+        if cut < last:  # then nothing says that the last mask is ours
+            (out / "c.nii.gz").unlink()
+        if cut <= 1:
+            for name in "ab":
+                (out / f"{name}.nii.gz").unlink()
+        assert set(batch()) <= {"done", "skipped"}, cut
+        rows = lines(out)
+        assert {row["out"] for row in rows if row["status"] == "done"} == {"a.nii.gz", "b.nii.gz", "c.nii.gz"}
+        assert batch() == ["skipped"] * 3
+
+
+def test_a_line_that_was_written_whole_counts_though_its_end_is_missing(tmp_path):
+    path = tmp_path / RECORD
+    path.write_text('{"out": "a", "status": "done"}')
+    with Record(path) as record:
+        assert record.last["a"]["status"] == "done"
+        record.write({"out": "b", "status": "done"})
+    assert [row["out"] for row in lines(tmp_path)] == ["a", "b"]
+
+
+def test_lines_in_the_middle_that_are_no_rows_are_kept_and_passed_over(tmp_path):
+    path = tmp_path / RECORD
+    path.write_text('{"out": "a"}\n\x00\x00\n[]\n{"out": "b"}\n{"ou')
+    with Record(path) as record:
+        assert set(record.last) == {"a", "b"}
+    assert path.read_text() == '{"out": "a"}\n\x00\x00\n[]\n{"out": "b"}\n'
+
+
+def test_a_folder_has_one_driver_at_a_time(tmp_path):
+    with Record(tmp_path / RECORD), pytest.raises(OutputError, match="another voxtrace batch is writing"):
+        Record(tmp_path / RECORD)
+    Record(tmp_path / RECORD).__exit__()
+
+
+def test_a_lock_goes_with_a_driver_that_was_killed(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from voxtrace.cli.batch_record import Record\n"
+        "record = Record(Path(sys.argv[1])); print('locked', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, tmp_path / RECORD], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(OutputError):
+        Record(tmp_path / RECORD)
+    other.send_signal(signal.SIGKILL)
+    other.communicate()
+    with Record(tmp_path / RECORD) as record:
+        assert record.last == {}
+
+
+def test_a_line_is_on_the_disk_before_the_next_case_begins(voxtrace, cases, tmp_path, monkeypatch):
+    seen, begin = [], FakeEngine.begin
+
+    def looking(self, features, prompts):
+        seen.append([row["status"] for row in lines(tmp_path / "out")])
+        return begin(self, features, prompts)
+
+    monkeypatch.setattr(FakeEngine, "begin", looking)
+    voxtrace("batch", cases, "-o", tmp_path / "out")
+    assert seen[-1] == ["started", "done", "started", "done", "started"]
+
+
+def test_a_mask_that_is_gone_is_made_again(batch, tmp_path):
+    batch()
+    (tmp_path / "out" / "b.nii.gz").unlink()
+    assert batch() == ["skipped", "done", "skipped"]
+
+
+def test_objects_in_files_of_their_own_are_all_looked_for(batch, cases, tmp_path):
+    two = {"objects": [{"name": name, "prompts": [BOX]} for name in ("left", "right")]}
+    (cases / "b.prompts.json").write_text(json.dumps(two))
+    assert batch("--overlap", "keep") == ["done"] * 3
+    assert batch("--overlap", "keep") == ["skipped"] * 3
+    (tmp_path / "out" / "b_right.nii.gz").unlink()
+    assert batch("--overlap", "keep")[1] == "failed"  # the other one is in the way
+    assert batch("--overlap", "keep", "--overwrite") == ["done"] * 3
+
+
+def test_a_scan_that_changed_is_not_taken_for_done(batch, cases):
+    batch()
+    write_scan(cases / "b.nii.gz", SHAPE, seed=77)
+    assert batch() == ["skipped", "failed", "skipped"]
+    assert batch("--overwrite") == ["done"] * 3
+    assert batch() == ["skipped"] * 3
+
+
+def test_a_scan_that_was_only_copied_is_the_same_work(batch, cases):
+    batch()
+    for path in cases.iterdir():
+        os.utime(path, (1e9, 1e9))
+    assert batch() == ["skipped"] * 3
+
+
+def test_changed_prompts_are_noticed(batch, cases):
+    batch()
+    (cases / "c.prompts.json").write_text(json.dumps({"objects": [{"prompts": [BOX | {"x1": 26}]}]}))
+    assert batch() == ["skipped", "skipped", "failed"]
+
+
+def test_a_mask_that_the_prompts_name_is_part_of_the_work(batch, cases, tmp_path):
+    marked = lesion(SHAPE)
+    marked[:6] = marked[7:] = False
+    write_mask(tmp_path / "mark.nii.gz", marked)
+    prompts = {"objects": [{"prompts": [{"kind": "mask", "file": "../mark.nii.gz"}]}]}
+    (cases / "a.prompts.json").write_text(json.dumps(prompts))
+    assert batch() == ["done"] * 3
+    marked[6, 12, 21] ^= True
+    write_mask(tmp_path / "mark.nii.gz", marked)
+    assert batch() == ["failed", "skipped", "skipped"]
+
+
+def test_where_it_is_computed_does_not_make_it_other_work(batch):
+    batch()
+    assert batch("--device", "cpu") == ["skipped"] * 3
+
+
+def test_half_written_files_of_a_killed_run_are_removed_and_no_others(batch, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / RECORD).write_text('{"out": "a.nii.gz", "status": "started", "ours": true}\n')
+    for name in (".0123abcd.a.nii.gz", ".0123abcd.a_b.nii.gz", ".hidden.a.nii.gz"):
+        (out / name).write_bytes(b"half")
+    assert batch() == ["done"] * 3
+    assert {path.name for path in out.iterdir() if path.name.startswith(".")} == {
+        ".0123abcd.a_b.nii.gz",
+        ".hidden.a.nii.gz",
+    }
+
+
+def test_what_workers_finished_and_no_driver_heard_of_is_not_done_again(voxtrace, batch, tmp_path):
+    out = tmp_path / "out"
+    batch()
+    rows = lines(out)
+    (out / RECORD).write_text("\n".join(json.dumps(row) for row in rows[:-1]) + "\n")  # c was only started
+    (out / WORKING).mkdir()
+    write_slip(out / WORKING / "c.json", rows[-1])
+    opened = len(voxtrace.opened)
+    assert batch() == ["skipped"] * 3
+    assert len(voxtrace.opened) == opened
+    assert lines(out)[-1]["out"] == "c.nii.gz"
+
+
+def test_slips_of_what_was_not_begun_are_not_believed(batch, tmp_path):
+    (tmp_path / "out" / WORKING).mkdir(parents=True)
+    write_slip(tmp_path / "out" / WORKING / "c.json", {"out": "c.nii.gz", "status": "done"})
+    (tmp_path / "out" / WORKING / "b.json").write_text('{"out": "b.nii')
+    assert batch() == ["done"] * 3
+
+
+def parcel_of(job, out, probe_token="right"):
+    (out / WORKING).mkdir(parents=True, exist_ok=True)
+    (out / WORKING / "probe").write_text(probe_token)
+    sees = tuple((path, path.stat().st_size) for path in files_of(job))
+    return Parcel(Task(job, job.out.name, False), sees, out / WORKING / "slip.json")
+
+
+def test_a_worker_asks_for_files_that_it_does_not_see(cases, tmp_path):
+    out = tmp_path / "out"
+    job = read_jobs(cases, out)[0]
+    work = WorkerWork(CaseWork(ModelOptions(), ReadOptions()), out / WORKING / "probe", "right")
+    assert work(parcel_of(job, out, "of another folder with this name")) == Unseen()
+    parcel = parcel_of(job, out)
+    with (cases / "a.nii.gz").open("ab") as file:
+        file.write(b"longer than on the driver's machine")
+    assert work(parcel) == Unseen()
+    (cases / "a.nii.gz").unlink()
+    assert work(parcel) == Unseen()
+
+
+def test_what_a_worker_sends_never_replaces_a_file_that_is_not_ours(tmp_path):
+    scan = tmp_path / "scan.nii.gz"
+    scan.write_bytes(b"scan")
+    with pytest.raises(OutputError, match="exists already"):
+        put_in_place({tmp_path / "new": b"mask", scan: b"mask"}, False, [])
+    with pytest.raises(OutputError, match="overwrite the input"):
+        put_in_place({scan: b"mask"}, True, [scan])
+    assert scan.read_bytes() == b"scan"
+    put_in_place({scan: b"mask"}, True, [])
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mask"]
+
+
+def test_a_header_brings_its_voxels_and_a_folder_its_slices(tmp_path):
+    for name in ("ct.mhd", "ct.raw", "ct2.raw", "dicom/1.dcm", "dicom/2.dcm", "p.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{}")
+    prompts = tmp_path / "p.json"
+
+    def names(scan):
+        return [path.name for path in files_of(Job(tmp_path / scan, prompts, tmp_path / "o"))]
+
+    assert names("ct.mhd") == ["ct.mhd", "ct.raw", "p.json"]
+    assert names("dicom#3") == ["1.dcm", "2.dcm", "p.json"]
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_keeps_what_is_done(voxtrace, cases, tmp_path, monkeypatch):
+    calls, begin = [], FakeEngine.begin
+
+    def interrupted(self, features, prompts):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return begin(self, features, prompts)
+
+    monkeypatch.setattr(FakeEngine, "begin", interrupted)
+    words = ("batch", cases, "-o", tmp_path / "out")
+    ran = voxtrace(*words)
+    assert (ran.code, ran.err.splitlines()[-1]) == (
+        130,
+        "error: interrupted; nothing half-written is left; the same command goes on where it was",
+    )
+    assert "2 done, 1 skipped" in voxtrace(*words).out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workers", "0"], "--workers 0: at least 1"),
+        (["--workers", "2", "--cpus-per-worker", "0"], "--cpus-per-worker 0: at least 1"),
+        (["--workers", "2", "--retries", "-1"], "--retries -1: at least 0"),
+        (["--workers", "2", "--gpus-per-worker", "1"], "needs --cluster"),
+        (["--cluster", "local", "--gpus-per-worker", "1.5"], "a part of one GPU"),
+        (["--cluster", "somewhere"], "write local, HOST:PORT"),
+    ],
+)
+def test_options_that_mean_nothing(fails, cases, tmp_path, words, said):
+    assert said in fails("batch", cases, "-o", tmp_path / "out", *words)
+
+
+def test_a_cluster_that_is_not_there_is_told_with_the_way_to_start_one(fails, cases, tmp_path):
+    pytest.importorskip("ray")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / RECORD).touch()
+    start = time.monotonic()
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        said = fails("batch", cases, "-o", tmp_path / "out", "--cluster", address)
+        assert f"--cluster {address}: nothing answers there" in said
+        assert "ray start --head" in said
+    assert time.monotonic() - start < 15
+
+
+def test_without_ray_its_package_is_named(fails, cases, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / RECORD).touch()
+    said = fails("batch", cases, "-o", tmp_path / "out", "--cluster", "local")
+    assert "pip install 'voxtrace[cluster]'" in said
+
+
+def test_a_finished_batch_asks_no_cluster(voxtrace, cases, tmp_path, monkeypatch):
+    voxtrace("batch", cases, "-o", tmp_path / "out")
+    ran = voxtrace("batch", cases, "-o", tmp_path / "out", "--cluster", "127.0.0.1:1")
+    assert (ran.code, "3 skipped" in ran.out) == (0, True)
