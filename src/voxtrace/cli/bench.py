@@ -21,6 +21,7 @@ from voxtrace.bench.verify import TOLERANCE, verify
 from voxtrace.cli import outputs
 from voxtrace.cli.measuring import FAILED, Z_RANGES, CaseOptions, carry_out, figure, row_line
 from voxtrace.cli.options import TellOptions
+from voxtrace.cli.speed import Speed
 from voxtrace.cli.terminal import note, print_json, progress, say
 from voxtrace.eval.results import FAILED as LOST, Row
 from voxtrace.eval.summary import summaries
@@ -182,13 +183,14 @@ class Verify:
 
 @dataclass(frozen=True)
 class Bench:
-    """Benchmarks: across modalities, interactive, with faulty prompts, goals of the training; and a run repeated."""
+    """Benchmarks: across modalities, interactive, faulty prompts, goals of the training, speed; and a run repeated."""
 
     action: (
         Annotated[Modalities, tyro.conf.subcommand("modalities")]
         | Annotated[Interactive, tyro.conf.subcommand("interactive")]
         | Annotated[Robustness, tyro.conf.subcommand("robustness")]
         | Annotated[Goals, tyro.conf.subcommand("goals")]
+        | Annotated[Speed, tyro.conf.subcommand("speed")]
         | Annotated[Verify, tyro.conf.subcommand("verify")]
     )
 
