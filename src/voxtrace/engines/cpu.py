@@ -27,6 +27,11 @@ class Cpu:
         return next((flag for flag in FAST_BF16 if flag in (self.flags or ())), "")
 
     @property
+    def kind(self) -> str:
+        """Name and flags: where both are equal, runtimes choose the same kernels; virtual machines share names."""
+        return " ".join([self.name, *sorted(self.flags or ())])
+
+    @property
     def too_old(self) -> bool:
         """Whether it is known to lack what OpenVINO's kernels need."""
         x86 = platform.machine().lower() in ("x86_64", "amd64")

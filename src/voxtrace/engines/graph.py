@@ -68,7 +68,7 @@ class GraphEngine:
     def features_id(self) -> str:
         """All that features depend on beside the frame."""
         graph = self.files.graphs["encode"]
-        return f"{self.runtime.label}, {this_cpu().name}, {graph.weights_sha256}, {graph.sha256}, {ENCODING}"
+        return f"{self.runtime.label}, {this_cpu().kind}, {graph.weights_sha256}, {graph.sha256}, {ENCODING}"
 
     def pack(self, features: GraphFeatures) -> dict[str, np.ndarray]:
         """A frame's features as arrays, for a cache on disk."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtrace.checkpoints.nets import NetConfig, to_json
+from voxtrace.engines.cpu import this_cpu
 from voxtrace.hashing import SeenFile
 from voxtrace.model.sam2 import Encoded
 
@@ -34,10 +35,11 @@ class Identity:
             self._sha256 = self._file.sha256() if self._file is not None else ""
         if not self._sha256:
             return ""
+        on = torch.cuda.get_device_name(device) if device.type == "cuda" else this_cpu().kind
         # Sums are split among threads, so their number shows in the last bits (measured).
-        on = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-        how = f"{on} {torch.get_num_threads()} {torch.get_float32_matmul_precision()} {precision}"
-        return f"torch {torch.__version__} {ENCODING} {device.type} {how} {self._sha256} {to_json(self._config)}"
+        how = [torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), precision]
+        also = [ENCODING, torch.get_float32_matmul_precision(), device.type, on]
+        return " ".join(map(str, ["torch", *how, *also, self._sha256, to_json(self._config)]))
 
 
 def pack(encoded: Encoded) -> dict[str, np.ndarray]:
