@@ -17,7 +17,9 @@ def film(path, codec="libx264", count=COUNT, gop=12):
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.options = {"threads": "1"} if codec == "mjpeg" else {"threads": "1", "bf": "2", "g": str(gop)}
+        stream.options = (
+            {"threads": "1"} if codec == "mjpeg" else {"threads": "1", "bf": "2", "g": str(gop), "sc_threshold": "0"}
+        )
         for index in range(count):
             bars = np.repeat(np.unpackbits(np.uint8([index])) * 255, 8)
             picture = np.ascontiguousarray(np.broadcast_to(bars[None, :, None], (48, 64, 3)))
@@ -172,3 +174,16 @@ def test_a_real_video_and_its_masks_have_the_same_frames(data_root):
     case = next((data_root / "video__cine_mri_sunnybrook").glob("*/frames")).parent
     video = read(case / "frames")
     assert read_mask(case / "masks", like=video).shape == video.shape
+
+
+@pytest.mark.parametrize(("room", "seeks"), [(200, 1), (50, 4)])
+def test_a_walk_back_through_frames_without_a_key_frame_seeks_once_a_roomful(tmp_path, monkeypatch, room, seeks):
+    monkeypatch.setattr("voxtrace.io.video.KEPT_BYTES", room * 48 * 64 * 3)
+    frames = read(film(tmp_path / "v.mp4", count=200, gop=1000)).frames
+    assert number(frames[199]) == 199
+    sought, seek = [], frames._seek
+    monkeypatch.setattr(frames, "_seek", lambda index: (sought.append(index), seek(index)))
+    order = range(182, -1, -1)  # those before 183 are not kept any more
+    assert [number(frames[index]) for index in order] == list(order)
+    assert len(sought) == seeks
+    assert len(frames._kept) <= room

@@ -22,6 +22,7 @@ else:
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 KEPT_FRAMES = 16
+KEPT_BYTES = 2**26  # of frames on the way to one further back: who walks back wants them next
 NEAR = 24  # frames that are decoded on the way rather than sought
 
 
@@ -79,7 +80,8 @@ class FileFrames:
     """The frames of a video file, (H, W, 3) uint8 each, by their place in the order of showing.
 
     The time stamps of all packets are read once; a frame is found by seeking to the key frame before it and decoding up
-    to its stamp. The last few frames are kept. Not for several threads at once.
+    to its stamp. The last few frames are kept; on the way to one further back more of them, up to KEPT_BYTES, so that a
+    walk back does not decode them again for each. Not for several threads at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,6 +98,7 @@ class FileFrames:
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._decoder: Iterator[av.VideoFrame] | None = None
         self._next = 0
+        self._most = KEPT_FRAMES
 
     def __len__(self) -> int:
         return len(self._stamps)
@@ -109,6 +112,8 @@ class FileFrames:
 
     def _decode_to(self, index: int) -> None:
         if self._decoder is None or not self._next <= index <= self._next + NEAR:
+            back = index < self._next and len(self._kept)
+            self._most = max(KEPT_FRAMES, KEPT_BYTES // next(iter(self._kept.values())).nbytes) if back else KEPT_FRAMES
             self._seek(index)
         for attempt in ("sought", "from the start"):
             if self._run(index):
@@ -129,7 +134,7 @@ class FileFrames:
             self._next = place + 1
             if place > index:
                 return False
-            if place >= index - KEPT_FRAMES:
+            if place > index - self._most:
                 self._keep(place, frame.to_ndarray(format="rgb24"))
             if place == index:
                 return True
@@ -138,7 +143,7 @@ class FileFrames:
     def _keep(self, index: int, pixels: np.ndarray) -> None:
         pixels.flags.writeable = False
         self._kept[index] = pixels
-        while len(self._kept) > KEPT_FRAMES:
+        while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     def _seek(self, index: int) -> None:
