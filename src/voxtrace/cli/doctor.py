@@ -31,7 +31,6 @@ PACKAGES = {
     "openvino": ("running a model on a CPU", "openvino"),
     "onnxruntime": ("running a model where OpenVINO does not", "onnx"),
     "torch": ("training, GPUs, and models without exported graphs", "torch"),
-    "SimpleITK": ("MetaImage (mha, mhd)", "mha"),
 }
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 LOW_DISK = 2e9

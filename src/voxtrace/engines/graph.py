@@ -26,8 +26,9 @@ from voxtrace.engines.graph_values import (
     Heads,
 )
 from voxtrace.engines.looks import looks
+from voxtrace.engines.opening import Verb
 from voxtrace.engines.resizing import resize
-from voxtrace.engines.runtime import Run, Runtime
+from voxtrace.engines.runtime import Runtime
 from voxtrace.errors import ModelError
 from voxtrace.prompts import FramePrompt
 
@@ -55,7 +56,12 @@ class GraphEngine:
             self._few, self._many = config["multimask"]
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{files.folder}: its config lacks {error}; export the net again") from error
-        self._verbs: dict[str, Run] = {}
+        self._verbs = {verb: Verb(graph, runtime) for verb, graph in files.graphs.items()}
+
+    def open_soon(self) -> None:
+        """Open what a first mask needs while the caller does something else."""
+        for verb in ("begin", "encode"):  # the one that takes longer first
+            self._verbs[verb].open_soon()
 
     def encode(self, frames: Sequence[np.ndarray]) -> list[GraphFeatures]:
         """Encode (H, W, 3) uint8 frames, squashed to the net's square."""
@@ -150,8 +156,6 @@ class GraphEngine:
         return Heads(*(found[name] for name in Heads._fields))
 
     def _run(self, verb: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if verb not in self._verbs:
-            self._verbs[verb] = self.runtime.open(self.files.graphs[verb])
         return self._verbs[verb](inputs)
 
 
