@@ -46,6 +46,7 @@ COMMANDS = {
     "cache": "cache:Cache",
     "info": "info:Info",
     "weights": "weights:Weights",
+    "export": "export:Export",
     "doctor": "doctor:Doctor",
 }
 GO_ON = ("batch", "train", "finetune", "distil", "evaluate")

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._dynamo.exc import UserError
+from torch.onnx.errors import OnnxExporterError
 
-from voxtrace.errors import MissingDependencyError
-from voxtrace.export.verbs import Verb
+from voxtrace.errors import MissingDependencyError, ModelError
+from voxtrace.export.verbs import Inputs, Verb
 
 if TYPE_CHECKING:
     import onnx
@@ -26,34 +28,25 @@ STORED_NUMBERS = 128  # constants of at most so many are computed beforehand; la
 def traced(verb: Verb) -> onnx.ModelProto:
     """The graph of a verb; its inputs are the verb's, in order, then the weights that it needs.
 
-    Raises MissingDependencyError without onnx and onnxscript.
+    Raises MissingDependencyError without onnx and onnxscript; ModelError for a net that does something that no graph
+    can.
     """
     ir = tools()
     examples = verb.examples()
     lengths: dict[str, Any] = {}
     varying = {
-        name: {axis: lengths.setdefault(count, torch.export.Dim(count)) for axis, count in verb.axes.get(name, {}).items()}
+        name: {axis: lengths.setdefault(what, torch.export.Dim(what)) for axis, what in verb.axes.get(name, {}).items()}
         for name in examples
     }
     with _quiet(), torch.no_grad():
-        # Exported by itself, or the tracer would try other ways, and fix what should vary, where this one fails.
-        exported = torch.export.export(
-            verb.eval(), (), kwargs={"inputs": examples}, dynamic_shapes={"inputs": varying}, strict=False
-        )
-        program = torch.onnx.export(
-            exported,
-            dynamo=True,
-            optimize=False,
-            opset_version=OPSET,
-            input_names=list(examples),
-            output_names=list(verb.outputs),
-            verbose=False,
-        )
-        assert program is not None
-        model = program.model
+        try:
+            model = _converted(verb, examples, varying)
+        except (OnnxExporterError, UserError) as error:
+            what = str(error).strip().splitlines()[0]
+            raise ModelError(f"{type(verb.net).__name__}.{verb.name} cannot be written as a graph: {what}") from error
         weights = _opened(model.graph, set(verb.net.state_dict()))
         _simplify(model)
-    _open_first(model.graph)
+        _open_first(model.graph)
     _strip(model.graph)
     model.metadata_props.clear()
     model.graph.name = verb.name
@@ -62,6 +55,25 @@ def traced(verb: Verb) -> onnx.ModelProto:
     for value in [i for i in proto.graph.input if i.name in weights and i.name not in used]:
         proto.graph.input.remove(value)
     return proto
+
+
+def _converted(verb: Verb, examples: Inputs, varying: dict[str, dict[int, Any]]) -> Any:
+    """The graph as the tracer writes it."""
+    # Exported by itself, or the tracer would try other ways, and fix what should vary, where this one fails.
+    exported = torch.export.export(
+        verb.eval(), (), kwargs={"inputs": examples}, dynamic_shapes={"inputs": varying}, strict=False
+    )
+    program = torch.onnx.export(
+        exported,
+        dynamo=True,
+        optimize=False,
+        opset_version=OPSET,
+        input_names=list(examples),
+        output_names=list(verb.outputs),
+        verbose=False,
+    )
+    assert program is not None
+    return program.model
 
 
 def tools() -> Any:
@@ -89,9 +101,16 @@ def _opened(graph: Any, names: set[str]) -> set[str]:
 
 
 def _simplify(model: Any) -> None:
+    """Compute what depends on no input, join what is computed twice; the rest is the runtimes' work."""
+    import onnx_ir.passes.common as passes
     from onnxscript import optimizer
 
-    optimizer.optimize_ir(model, num_iterations=3, input_size_limit=STORED_NUMBERS, output_size_limit=STORED_NUMBERS)
+    passes.InlinePass()(model)
+    for _ in range(2):
+        optimizer.fold_constants(model, input_size_limit=STORED_NUMBERS, output_size_limit=STORED_NUMBERS)
+        passes.CommonSubexpressionEliminationPass()(model)
+        passes.RemoveUnusedNodesPass()(model)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
 
 
 def _open_first(graph: Any) -> None:

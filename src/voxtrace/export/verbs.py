@@ -1,4 +1,4 @@
-"""The verbs of a Sam2 as modules of tensors alone: what is a Python value elsewhere is an input or a config's number here.
+"""The verbs of a Sam2 on tensors alone: what is a Python value elsewhere is an input or a number of the config here.
 
 `forward` takes its inputs by name, as `examples` gives them, and returns the tensors named in `outputs`; docs/export.md
 says what they mean. Examples are what a graph is traced with: a varying axis is 2 or more there, or tracing would take
@@ -6,6 +6,8 @@ its length for fixed.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ class Verb(nn.Module):
 
     name: str
     outputs: tuple[str, ...]
-    axes: Axes
+    axes: ClassVar[Axes]
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -45,8 +47,11 @@ class Verb(nn.Module):
 class Encode(Verb):
     """images (B, 3, S, S), RGB 0..255 -> what `begin`, `given`, `follow` and `remember` want of a frame."""
 
-    name, axes = "encode", {"images": {0: "frames"}}
+    name = "encode"
+    axes: ClassVar[Axes] = {"images": {0: "frames"}}
     net: Sam2
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, net: Sam2) -> None:
         super().__init__(net)
@@ -68,7 +73,11 @@ class Begin(Verb):
     """Sam2.begin, with a mask (`hinted` 1) and without (0)."""
 
     name, outputs = "begin", HEADS
-    axes = {"points": {0: "objects", 1: "points"}, "labels": {0: "objects", 1: "points"}, "hint": {0: "objects"}}
+    axes: ClassVar[Axes] = {
+        "points": {0: "objects", 1: "points"},
+        "labels": {0: "objects", 1: "points"},
+        "hint": {0: "objects"},
+    }
     net: Sam2
 
     def examples(self) -> Inputs:
@@ -109,7 +118,8 @@ class Begin(Verb):
 class Given(Verb):
     """Sam2.begin_with_mask."""
 
-    name, outputs, axes = "given", HEADS, {"masks": {0: "objects"}}
+    name, outputs = "given", HEADS
+    axes: ClassVar[Axes] = {"masks": {0: "objects"}}
     net: Sam2
 
     def examples(self) -> Inputs:
@@ -124,19 +134,16 @@ class Follow(Verb):
     """Sam2.recall and Sam2.follow; a hinted net is always shown something, if only the frame itself without a mask."""
 
     name, outputs = "follow", HEADS
+    axes: ClassVar[Axes] = {
+        "memories": {0: "objects", 1: "memories"},
+        "memory_times": {0: "memories"},
+        "pointers": {0: "objects", 1: "pointers"},
+        "pointer_times": {0: "pointers"},
+        "shown_logits": {0: "objects", 1: "shown"},
+        "shown_images": {0: "objects", 1: "shown"},
+        "shown_weights": {0: "shown"},
+    }
     net: Sam2
-
-    def __init__(self, net: Sam2) -> None:
-        super().__init__(net)
-        self.axes = {
-            "memories": {0: "objects", 1: "memories"},
-            "memory_times": {0: "memories"},
-            "pointers": {0: "objects", 1: "pointers"},
-            "pointer_times": {0: "pointers"},
-        }
-        if net.config.hinted:
-            shown: Axes = {name: {0: "objects", 1: "shown"} for name in ("shown_logits", "shown_images")}
-            self.axes |= {**shown, "shown_weights": {0: "shown"}}
 
     def examples(self) -> Inputs:
         config = self.net.config
@@ -178,9 +185,7 @@ class Follow(Verb):
         tokens = torch.cat((memories.flatten(1, 2), pointers), dim=1)
         return Memory(tokens, torch.cat((places, moments), dim=1), pointers.shape[1])
 
-    def _redrawn(
-        self, encoded: Encoded, conditioned: Tensor, hints: Tensor, inputs: Inputs
-    ) -> tuple[Tensor, Tensor]:
+    def _redrawn(self, encoded: Encoded, conditioned: Tensor, hints: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Sam2.redrawn, of N objects with F frames shown as one batch of N * F."""
         net, images, placed = self.net, inputs["shown_images"], inputs["placed"]
         objects, shown = hints.shape[0], hints.shape[1]
@@ -188,9 +193,7 @@ class Follow(Verb):
         assert encoded.image is not None
         remembered = conditioned[:, None].expand(-1, shown, -1, -1, -1).flatten(0, 1)
         picture = encoded.image.expand(objects * shown, -1, -1, -1)
-        change, presence = net.drawing_hand()(
-            picture, hints.flatten(0, 1), images.flatten(0, 1), remembered, placed
-        )
+        change, presence = net.drawing_hand()(picture, hints.flatten(0, 1), images.flatten(0, 1), remembered, placed)
         logits = net.hint_scale * placed * hints + change.unflatten(0, (objects, shown))
         return (weights[..., None, None] * logits).sum(1), (weights * presence.unflatten(0, (objects, shown))).sum(1)
 
@@ -198,7 +201,8 @@ class Follow(Verb):
 class Remember(Verb):
     """Sam2.remember, as tokens."""
 
-    name, outputs, axes = "remember", ("memory",), {"logits": {0: "objects"}, "object_score": {0: "objects"}}
+    name, outputs = "remember", ("memory",)
+    axes: ClassVar[Axes] = {"logits": {0: "objects"}, "object_score": {0: "objects"}}
     net: Sam2
 
     def examples(self) -> Inputs:

@@ -113,7 +113,7 @@ class LatentCrossAttention(nn.Module):
         keys, values = self.to_kv(self.norm_x(tokens)).chunk(2, dim=-1)
         if positions is not None:  # the free latents learn where things are from the values too
             keys, values = keys + positions, values + positions
-        return self.to_out(F.scaled_dot_product_attention(queries, keys, values))
+        return self.to_out(_attend(queries, keys, values))
 
 
 class LatentSelfAttention(nn.Module):
@@ -127,7 +127,12 @@ class LatentSelfAttention(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         normed = self.norm(latents)
         keys, values = self.to_kv(normed).chunk(2, dim=-1)
-        return self.to_out(F.scaled_dot_product_attention(self.to_q(normed), keys, values))
+        return self.to_out(_attend(self.to_q(normed), keys, values))
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """One head; the axis of heads is there for the graphs' sake, which have this attention with it only."""
+    return F.scaled_dot_product_attention(queries[:, None], keys[:, None], values[:, None])[:, 0]
 
 
 def _feed_forward(dim: int) -> nn.Sequential:

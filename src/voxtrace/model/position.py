@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 TEMPERATURE = 10_000.0
-P = ParamSpec("P")
 Table = TypeVar("Table")
 
 
-def _once(compute: Callable[P, Table]) -> Callable[P, Table]:
+def _once(compute: Callable[..., Table]) -> Callable[..., Table]:
     """Keep tables for later calls; a graph that is being traced computes its own."""
     kept = lru_cache(maxsize=32)(torch.inference_mode(False)(compute))  # it may be wanted for training later
 
     @wraps(compute)
-    def table(*args: P.args, **kwargs: P.kwargs) -> Table:
-        return (compute if torch.compiler.is_compiling() else kept)(*args, **kwargs)
+    def table(*args: Any) -> Table:
+        return (compute if torch.compiler.is_compiling() else kept)(*args)
 
     return table
 
@@ -66,7 +65,8 @@ class PositionEmbeddingRandom(nn.Module):
     def forward(self, points_xy: Tensor) -> Tensor:
         """(..., 2) in [0, 1] -> (..., 2 * num_pos_feats)."""
         matrix: Tensor = self.positional_encoding_gaussian_matrix  # type: ignore[assignment]
-        angles = 2 * math.pi * ((2 * points_xy - 1).to(matrix.dtype) @ matrix)
+        x, y = (2 * points_xy - 1).to(matrix.dtype).split(1, dim=-1)
+        angles = 2 * math.pi * (x * matrix[0] + y * matrix[1])  # no product of matrices: it would round places to bf16
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
     def grid(self, height: int, width: int) -> Tensor:

@@ -40,7 +40,7 @@ class RefinerAlone(Sam2):
         assert encoded.image is not None
         return self._drawn(encoded.image, self.hints(shown, encoded.image, len(memory.tokens)))
 
-    def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool) -> Tensor:
+    def remember(self, encoded: Encoded, logits: Tensor, object_score: Tensor, certain: bool | Tensor) -> Tensor:
         """Nothing."""
         return logits.new_zeros(len(logits), 0)
 
