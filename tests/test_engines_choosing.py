@@ -74,6 +74,18 @@ def test_bf16_is_taken_only_where_the_processor_has_a_unit_for_it(machine):
     assert choose(precision="bf16").precision == "bf16", "where it is asked for"
 
 
+def test_torch_computes_in_bf16_where_the_gpu_or_the_processor_does(machine, monkeypatch):
+    machine(*ALL, cuda=True)
+    for able, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(choosing, "_cuda_bf16", lambda able=able: able)
+        assert choose().precision == choose(device="cuda:1").precision == expected
+    assert choose(engine="torch", device="cpu").precision == "fp32"
+    assert choose(engine="torch", device="mps").precision == "fp32"
+    assert choose(engine="torch", device="mps", precision="bf16").precision == "bf16"
+    machine("torch", cpu=SERVER)
+    assert choose().precision == "bf16"
+
+
 def test_a_processor_that_openvino_would_crash_on_is_given_another(machine):
     machine(*ALL, cpu=ANCIENT)
     assert choose().engine == ("onnxruntime" if ANCIENT.too_old else "openvino")
@@ -86,7 +98,6 @@ def test_a_processor_that_openvino_would_crash_on_is_given_another(machine):
         ({"precision": "fp8"}, "--precision fp8 is unknown"),
         ({"engine": "openvino", "device": "cuda"}, "runs on the CPU"),
         ({"engine": "onnxruntime", "why_no_graphs": NONE}, "voxtrace export"),
-        ({"engine": "torch", "precision": "bf16"}, "bf16 needs OpenVINO"),
         ({"engine": "onnxruntime", "precision": "bf16"}, "bf16 needs OpenVINO"),
     ],
 )

@@ -136,7 +136,7 @@ class ModelOptions:
     engine: EngineName = "auto"
     """What runs the net; auto: torch on a GPU, else OpenVINO where there are graphs (`voxtrace doctor` says why)."""
     precision: Precision = "auto"
-    """auto: bf16 where the processor has a unit for it, else fp32. OpenVINO only."""
+    """auto: bf16 where the processor or the GPU has a unit for it, else fp32."""
     image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
     """Side in pixels to which frames are scaled for the net, where the weights file does not say."""
     memory: Annotated[str | None, arg(metavar="fifo|selfsorting[:paper|released]")] = None
@@ -191,6 +191,11 @@ class LazyEngine:
         """Load the model; what has to be guessed about it comes as a warning."""
         options = self.options
         return engines.open_engine(options.model, options.device, options.image_size, options.engine, options.precision)
+
+    @property
+    def runs_on(self) -> str | None:
+        """What runs it, in which version and precision; None where the engine does not tell."""
+        return getattr(self.engine, "runs_on", None)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from voxtrace.engine import Engine
 from voxtrace.engines.choosing import Choice, choose, installed
 from voxtrace.engines.finding import FoundModel, find_model
-from voxtrace.errors import CheckpointError
+from voxtrace.errors import CheckpointError, ModelError
 from voxtrace.hashing import SeenFile
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_engine(
 
     model: a name of `voxtrace weights list`, a checkpoint file, or a folder that `voxtrace export` wrote. image_size:
     side in pixels to which frames are squashed, where the file does not say. engine: auto, torch, openvino or
-    onnxruntime. precision: auto, fp32 or bf16 (OpenVINO only); auto is bf16 only where the processor has a unit for it.
+    onnxruntime. precision: auto, fp32 or bf16; auto is bf16 only where the processor or the GPU has a unit for it.
     Raises ModelError for unknown names and for what contradicts itself, CheckpointError for files that do not fit,
     MissingDependencyError for what is not installed.
     """
@@ -46,7 +46,7 @@ def open_engine(
             if engine != "auto" or not installed("torch"):
                 raise
             warnings.warn(f"{error}. PyTorch runs the weights instead.", stacklevel=2)
-    return _on_torch(found, device)
+    return _on_torch(found, device, choice.precision, asked=precision)
 
 
 def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
@@ -63,10 +63,12 @@ def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
         from voxtrace.engines.onnxruntime import OnnxRuntime
 
         runtime = OnnxRuntime(choice.precision)
-    return cast(Engine, GraphEngine(files, runtime))  # it takes its own Features back, not any
+    opened = GraphEngine(files, runtime)
+    opened.open_soon()
+    return cast(Engine, opened)  # it takes its own Features back, not any
 
 
-def _on_torch(found: FoundModel, device: str) -> Engine:
+def _on_torch(found: FoundModel, device: str, precision: str, asked: str) -> Engine:
     from voxtrace.checkpoints import load
     from voxtrace.engines.torch import TorchEngine
     from voxtrace.model.sam2 import Sam2
@@ -77,9 +79,11 @@ def _on_torch(found: FoundModel, device: str) -> Engine:
     weights = SeenFile.now(located.path)
     net = load(located)
     if isinstance(net, Sam2):
-        return cast(Engine, TorchEngine(net, device, weights))
+        return cast(Engine, TorchEngine(net, device, weights, precision))
     from voxtrace.engines.torch_sam1 import TorchSam1Engine
     from voxtrace.model.sam1 import Sam1
 
     assert isinstance(net, Sam1)
+    if asked == "bf16":
+        raise ModelError(f"--precision bf16: {found.weights} runs in fp32 on PyTorch; leave it out")
     return TorchSam1Engine(net, device, weights)

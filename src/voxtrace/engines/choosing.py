@@ -44,7 +44,7 @@ def choose(engine: str = "auto", precision: str = "auto", device: str = "auto", 
     else:
         why = "asked for"
         _possible(engine, device, why_no_graphs)
-    chosen, reason = _precision(engine, precision)
+    chosen, reason = _precision(engine, precision, device)
     return Choice(engine, chosen, f"{engine}: {why}; {chosen}: {reason}")
 
 
@@ -99,13 +99,18 @@ def _possible(engine: str, device: str, why_no_graphs: str) -> None:
     _need(engine, f"--engine {engine}")
 
 
-def _precision(engine: str, asked: str) -> tuple[str, str]:
-    if engine != "openvino":
+def _precision(engine: str, asked: str, device: str) -> tuple[str, str]:
+    if engine == "onnxruntime":
         if asked == "bf16":
-            raise ModelError(f"--precision bf16: the engine {engine} runs in fp32; bf16 needs OpenVINO")
+            raise ModelError(f"--precision bf16: the engine {engine} runs in fp32; bf16 needs OpenVINO or PyTorch")
         return "fp32", "the only one of this engine" if asked == "auto" else "asked for"
     if asked != "auto":
         return asked, "asked for"
+    if engine == "torch" and device != "cpu":
+        if device.startswith("cuda") or (device == "auto" and nvidia_driver() and _cuda()):
+            return ("bf16", "the GPU computes in it") if _cuda_bf16() else ("fp32", "the GPU does not compute in bf16")
+        if device != "auto":
+            return "fp32", f"bf16 is not tried on {device}"
     unit = this_cpu().fast_bf16
     return ("bf16", f"the processor has {unit}") if unit else ("fp32", "the processor has no bf16 unit")
 
@@ -114,6 +119,12 @@ def _cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _cuda_bf16() -> bool:
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _need(package: str, purpose: str) -> None:

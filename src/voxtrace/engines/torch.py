@@ -90,12 +90,20 @@ class TorchEntry:
 
 
 class TorchEngine:
-    """A Sam2 net on a device. It keeps nothing between calls. weights: the file that the net was loaded from."""
+    """A Sam2 net on a device. It keeps nothing between calls.
+
+    weights: the file that the net was loaded from. precision: fp32, bf16, or auto, which is bf16 on a GPU that computes
+    in it. bf16 is for the image encoder, and for what follows and remembers; marks are decoded in fp32, and what is
+    kept is float32.
+    """
 
     follows = True
 
-    def __init__(self, model: Sam2, device: str = "auto", weights: SeenFile | None = None) -> None:
+    def __init__(
+        self, model: Sam2, device: str = "auto", weights: SeenFile | None = None, precision: str = "auto"
+    ) -> None:
         self.device = pick_device(device)
+        self.precision = pick_precision(precision, self.device)
         self.model = model.eval().to(self.device)
         self.name = model.config.name
         self.image_size = model.config.image_size
@@ -112,13 +120,19 @@ class TorchEngine:
         images = stacked.permute(0, 3, 1, 2).float()
         if images.shape[-2:] != (self.image_size, self.image_size):
             images = resize(images, self.image_size, antialias=True)
-        encoded = self.model.encode((images - self._mean) / self._std)
+        with self._swiftly():
+            encoded = self.model.encode((images - self._mean) / self._std)
+        encoded = Encoded(encoded.embedding.float(), tuple(m.float() for m in encoded.high_res), encoded.image)
         return [TorchFeatures(frame.shape[:2], encoded.frame(i)) for i, frame in enumerate(frames)]
+
+    def _swiftly(self) -> torch.autocast:
+        """In what is done within, products are computed in the engine's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     @property
     def features_id(self) -> str:
         """As KeepsFeatures."""
-        return self._identity.text(self.device)
+        return self._identity.text(self.device, {"fp32": "float32", "bf16": "bfloat16"}[self.precision])
 
     def pack(self, features: TorchFeatures) -> dict[str, np.ndarray]:
         """As KeepsFeatures."""
@@ -164,8 +178,15 @@ class TorchEngine:
 
     def _follow(self, features: TorchFeatures, recalled: list[Recalled]) -> Heads:
         memory, shown = laid_out(self.model, recalled)
-        heads = self.model.follow(features.encoded, memory, *shown)
+        heads = self._decoded(features.encoded, memory, *shown)
         return heads if not shown or shown[0].placed else self._by_looks(features.encoded, memory, shown, heads)
+
+    def _decoded(self, encoded: Encoded, memory: Memory, *shown: Shown) -> Heads:
+        with self._swiftly():
+            heads = self.model.follow(encoded, memory, *shown)
+        return heads._replace(
+            iou=heads.iou.float(), pointer=heads.pointer.float(), object_score=heads.object_score.float()
+        )
 
     def _by_looks(self, encoded: Encoded, memory: Memory, shown: list[Shown], heads: Heads) -> Heads:
         """Where the place of an object is not known but its colours tell it, they draw a first mask, and the net
@@ -176,16 +197,19 @@ class TorchEngine:
         if not reliable.any():
             return heads
         mask = torch.from_numpy(drawn).to(self.device) / SHARPENING  # it is sharp already
-        again = self.model.follow(encoded, memory, Shown(mask, encoded.image))
+        again = self._decoded(encoded, memory, Shown(mask, encoded.image))
         rows = torch.from_numpy(np.flatnonzero(reliable)).to(self.device)
-        found = (first.index_copy(0, rows, better[rows]) for first, better in zip(heads[:4], again[:4], strict=True))
-        return Heads(*found, None)
+        logits, iou, pointer, score = (
+            first.index_copy(0, rows, better[rows]) for first, better in zip(heads[:4], again[:4], strict=True)
+        )
+        return Heads(logits, iou, pointer, score, None)
 
     @torch.inference_mode()
     def remember(self, features: TorchFeatures, decoded: TorchDecoded, frame: int, prompted: bool) -> list[TorchEntry]:
         """One entry for each of decoded's objects."""
         heads = decoded.heads
-        memory = self.model.remember(features.encoded, heads.logits, heads.object_score, certain=prompted)
+        with self._swiftly():
+            memory = self.model.remember(features.encoded, heads.logits, heads.object_score, certain=prompted).float()
         scores, ious = decoded.object_score, decoded.iou
         own = [(memory[i], heads.pointer[i], heads.logits[i]) for i in (slice(n, n + 1) for n in range(len(memory)))]
         embedding, image = features.encoded.embedding, features.encoded.image
@@ -220,6 +244,16 @@ def _shown(recalled: Sequence[Recalled]) -> list[Shown]:
             logits = torch.cat([entry.logits for entry in entries])
             shown.append(Shown(logits, torch.cat([i for i in images if i is not None]), weight, recalled[0].placed))
     return shown
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """fp32 or bf16; "auto" is bf16 on a CUDA GPU that computes in it, else fp32."""
+    if name == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if able else "fp32"
+    if name not in ("fp32", "bf16"):
+        raise ModelError(f"the precision {name!r} is unknown; one of auto, fp32, bf16")
+    return name
 
 
 def pick_device(name: str) -> torch.device:
