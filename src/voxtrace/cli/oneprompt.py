@@ -139,7 +139,8 @@ class OnePrompt(Marked):
     ) -> None:
         rows = [_row(images, result, index, path) for index, path in paths.items()]
         if self.writing.json:
-            about = {"model": model.engine.name, "memory": self.using.memory or "selfsorting", "seconds": seconds}
+            about = {"model": model.engine.name, "engine": model.runs_on, "seconds": seconds}
+            about["memory"] = self.using.memory or "selfsorting"
             print_json(about | {"marked": str(self.image), "preview": self.preview, "results": rows})
             return
         say(heading(self.using, model.engine.name, model.engine.image_size, "selfsorting"))

@@ -50,6 +50,7 @@ class Segment(Marked):
             print_json(
                 {
                     "model": model.engine.name,
+                    "engine": model.runs_on,
                     "memory": self.using.memory or "fifo",
                     "seconds": round(sum(report.seconds for report in reports), 3),
                     "results": [report.to_json() for report in reports],

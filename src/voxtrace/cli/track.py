@@ -50,7 +50,8 @@ class Track(Marked):
         model = LazyEngine(self.using, self.caching)
         report = run_case(case, model, self.writing.silent)
         if self.writing.json:
-            about = {"model": model.engine.name, "memory": self.using.memory or "fifo", "seconds": report.seconds}
+            about = {"model": model.engine.name, "engine": model.runs_on, "seconds": report.seconds}
+            about["memory"] = self.using.memory or "fifo"
             print_json({**about, "results": [report.to_json()]})
         else:
             say(heading(self.using, model.engine.name, model.engine.image_size))

@@ -71,6 +71,11 @@ class GraphEngine:
         return [GraphFeatures(frame.shape[:2], one) for frame, one in zip(frames, maps, strict=True)]
 
     @property
+    def runs_on(self) -> str:
+        """Runtime, version, precision and threads, in words."""
+        return self.runtime.label
+
+    @property
     def features_id(self) -> str:
         """All that features depend on beside the frame."""
         graph = self.files.graphs["encode"]
