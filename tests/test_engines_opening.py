@@ -1,0 +1,109 @@
+"""Opening a model that has graphs: what is taken, what is refused, and what is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+
+from voxtrace.checkpoints import find
+from voxtrace.engines import find_model, open_engine
+from voxtrace.engines.graph import GraphEngine
+from voxtrace.errors import CheckpointError, ModelError
+from voxtrace.hashing import sha256_of
+from voxtrace.prompts import FramePrompt
+
+pytestmark = pytest.mark.real
+
+FRAME = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphs_there() -> None:
+    why = find_model("voxtrace-small").why_no_graphs
+    if why:
+        pytest.skip(why)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """A copy of the embedded net's folder."""
+    return Path(shutil.copytree(find("voxtrace-small").path.parent, tmp_path / "mine"))
+
+
+def described_anew(folder: Path, verb: str, content: bytes) -> None:
+    """Put another graph there, with its own hash."""
+    path = folder / f"{verb}.onnx"
+    path.write_bytes(content)
+    description = folder / "voxtrace.json"
+    fields = json.loads(description.read_text())
+    fields["graphs"][verb]["sha256"] = sha256_of(path)
+    description.write_text(json.dumps(fields))
+
+
+def test_a_folder_is_a_model(exported):
+    engine = open_engine(str(exported), "cpu", engine="openvino", precision="fp32")
+    assert isinstance(engine, GraphEngine)
+    assert (engine.name, engine.image_size, engine.batch) == ("voxtrace-small", 96, 1)
+    assert "fp32" in engine.runs_on
+
+
+def test_the_weights_file_of_a_folder_is_the_same_model(exported):
+    assert find_model(str(exported / "voxtrace-small.safetensors")).folder == exported
+
+
+def test_another_image_size_has_no_graphs(exported):
+    found = find_model(str(exported), 128)
+    assert found.why_no_graphs == f"the graphs in {exported} are for 96 px"
+    with pytest.raises(ModelError, match="96 px"):
+        open_engine(str(exported), "cpu", 128, engine="openvino")
+
+
+def test_graphs_that_do_not_fit_the_weights_are_refused(exported):
+    weights = exported / "voxtrace-small.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(CheckpointError, match="made for other weights"):
+        open_engine(str(exported), "cpu", engine="openvino")
+
+
+@pytest.mark.torch
+def test_where_nothing_was_asked_for_torch_runs_them_and_says_so(exported):
+    pytest.importorskip("torch")
+    weights = exported / "voxtrace-small.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.warns(UserWarning, match="made for other weights.*PyTorch runs the weights instead"):
+        engine = open_engine(str(exported), "cpu")
+    assert not isinstance(engine, GraphEngine)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_that_is_none_is_told(exported, runtime):
+    pytest.importorskip(runtime)
+    described_anew(exported, "encode", b"no graph at all")
+    with pytest.raises(ModelError, match=r"cannot run .*encode\.onnx"):
+        open_engine(str(exported), "cpu", engine=runtime).encode([FRAME])
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_the_same_question_has_the_same_answer_and_leaves_its_arrays_alone(runtime):
+    """A runtime that works in place, or keeps something between calls, would differ from the second call on."""
+    pytest.importorskip(runtime)
+    engine = open_engine("voxtrace-small", "cpu", engine=runtime, precision="fp32")
+    features = engine.encode([FRAME])[0]
+    before = {name: array.copy() for name, array in features.maps.items()}
+    mask = np.zeros(FRAME.shape[:2], bool)
+    mask[10:30, 15:40] = True
+    prompts = [FramePrompt(mask=mask), FramePrompt(np.float32([[20, 15], [45, 33]]), np.int32([2, 3]))]
+    answers = []
+    for _ in range(4):
+        decoded = engine.begin(features, prompts)
+        entries = engine.remember(features, decoded, 0, prompted=True)
+        answers.append([decoded.logits, decoded.iou, *(entry.pointer for entry in entries), entries[0].memory])
+    for other in answers[1:]:
+        assert all(np.array_equal(one, again) for one, again in zip(answers[0], other, strict=True))
+    assert all(np.array_equal(before[name], features.maps[name]) for name in before)
