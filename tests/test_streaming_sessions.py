@@ -261,8 +261,10 @@ def test_a_run_on_a_full_disk_loses_neither_the_last_result_nor_the_marks(small_
     expected = told(result)
     work.add(BOX_B, "b")
     small_files(1000)
+    followed = []
     with pytest.raises(OutputError, match="is full"):
-        work.run()
+        work.run(lambda done, total: followed.append(done))
+    assert not followed  # it is told before the work
     assert work.result is result
     assert told(result) == expected
     assert [o.name for o in work.objects] == ["object 1", "b"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -187,27 +188,28 @@ def frozen(result: Result, label: int, taken: Sequence[Track] = ()) -> Track:
     return replace(track, patches=writer.patches())
 
 
-def draw(
-    shapes: Sequence[tuple[int, int]], tracks: Mapping[int, Track], locked: Mapping[int, Track]
-) -> Sequence[np.ndarray]:
-    """The label map of every frame of these (H, W) shapes: one array (F, H, W) if they are equal, else a list.
-
-    A voxel goes to a locked object, else to the one with the largest logit.
-    """
-    dtype = label_dtype([*tracks, *locked])
-    frames = _blank(shapes, dtype)
-    for frame in sorted({f for t in [*tracks.values(), *locked.values()] for f in t.patches}):
-        free = {label: t.logits(frame, shapes[frame]) for label, t in tracks.items() if frame in t.patches}
-        taken = {label: t.logits(frame, shapes[frame]) > 0 for label, t in locked.items() if frame in t.patches}
-        frames[frame][...] = settle_overlaps(free, taken)
-        let_go(frames[frame])
-    return frames
-
-
-def _blank(shapes: Sequence[tuple[int, int]], dtype: type) -> Sequence[np.ndarray]:
-    """A label map of zeros a frame, on one file where they are large: as many files could not be open."""
+def blank(shapes: Sequence[tuple[int, int]], labels: list[int]) -> Sequence[np.ndarray]:
+    """An empty label map of every frame of these (H, W) shapes, wide enough for `labels`: one array (F, H, W) if they
+    are equal, else a list. Large ones lie in one scratch file. Raises OutputError where there is no room for it."""
+    dtype = label_dtype(labels)
     if len(set(shapes)) == 1:
         return zeros((len(shapes), *shapes[0]), dtype)  # type: ignore[return-value]
     ends = np.cumsum([h * w for h, w in shapes])
     flat = zeros((int(ends[-1]),), dtype)
     return [flat[end - h * w : end].reshape(h, w) for end, (h, w) in zip(ends.tolist(), shapes, strict=True)]
+
+
+def draw(
+    frames: Sequence[np.ndarray], tracks: Mapping[int, Track], locked: Mapping[int, Track]
+) -> Sequence[np.ndarray]:
+    """Draw all tracks on empty label maps (`blank`), and give them back.
+
+    A voxel goes to a locked object, else to the one with the largest logit.
+    """
+    for frame in sorted({f for t in [*tracks.values(), *locked.values()] for f in t.patches}):
+        shape: Any = frames[frame].shape
+        free = {label: t.logits(frame, shape) for label, t in tracks.items() if frame in t.patches}
+        taken = {label: t.logits(frame, shape) > 0 for label, t in locked.items() if frame in t.patches}
+        frames[frame][...] = settle_overlaps(free, taken)
+        let_go(frames[frame])
+    return frames

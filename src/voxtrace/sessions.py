@@ -14,9 +14,11 @@ a video onward, a set without order, an image not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from voxtrace.courses import plan, plan_nothing, plan_onward, plan_unordered
 from voxtrace.engine import Engine
@@ -26,7 +28,7 @@ from voxtrace.frames import PictureFrames, VolumeFrames
 from voxtrace.marks import History, Marks, Object
 from voxtrace.memory import Fifo, MemoryPolicy, SelfSorting
 from voxtrace.prompts import FramePrompt, Prompt, on_frames
-from voxtrace.result import Result, Track, draw, frozen
+from voxtrace.result import Result, Track, blank, draw, frozen
 from voxtrace.search import Progress, Route, Search
 from voxtrace.tracking import EndOfObject
 from voxtrace.volume import Frames, Picture, Video, Volume
@@ -47,6 +49,8 @@ class Session:
 
     cache: where encoded frames are kept for later sessions and other processes; None: nowhere.
     """
+
+    _sized = True  # whether the size of every frame is known before it is looked at
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class Session:
             raise PromptError("no object is marked yet; add a prompt first")
         free = [o for o in self.objects if o.locked is None]
         changed = {o.label: o for o in free if o.marks not in self._tracks}
+        canvas = self._canvas() if self._sized else None  # before the work: a full disk should not be told after it
         found = self._search(changed, progress)
         self._tracks |= {changed[label].marks: track for label, track in found.items()}
         self._forget_old_tracks()
@@ -152,7 +157,7 @@ class Session:
         self.result = Result(
             names={o.label: o.name for o in self.objects},
             tracks=tracks | locked,
-            frames=draw(self._frame_shapes(), tracks, locked),
+            frames=draw(self._canvas() if canvas is None else canvas, tracks, locked),
             axis=self.axis,
             window=str(getattr(self.frames, "window", None) or ""),
             volume=self._volume(),
@@ -188,6 +193,9 @@ class Session:
 
     def _frame_shapes(self) -> list[tuple[int, int]]:
         return [self._frame_shape] * len(self.frames)
+
+    def _canvas(self) -> Sequence[np.ndarray]:
+        return blank(self._frame_shapes(), [o.label for o in self.objects])
 
     def _volume(self) -> Volume | None:
         return None
@@ -264,6 +272,8 @@ class VideoSession(Session):
 
 class SetSession(Session):
     """A set of images without order, of any sizes: an object marked on one image is found on all others."""
+
+    _sized = False
 
     def __init__(
         self,
