@@ -19,8 +19,8 @@ from voxtrace.volume import Volume
 class KeepingEngine(FakeEngine):
     """features_id as given."""
 
-    def __init__(self, features_id: str = "fake 1") -> None:
-        super().__init__()
+    def __init__(self, features_id: str = "fake 1", batch: int = 1) -> None:
+        super().__init__(batch)
         self.features_id = features_id
 
     def pack(self, features: FakeFeatures) -> dict[str, np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -153,14 +155,37 @@ def test_no_thread_is_left_however_it_ends(end):
     assert set(threading.enumerate()) == before
 
 
-def test_several_windows_are_encoded_ahead_each_and_memory_stays_bounded():
-    engine = AheadEngine()
-    features = FeatureCache(engine, slices(), size=3)
+class Slow(AheadEngine):
+    """So slow that two encodings at once would meet."""
+
+    def encode(self, frames: Sequence[np.ndarray]) -> list[FakeFeatures]:
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        time.sleep(0.01)
+        self.inside -= 1
+        return FakeEngine.encode(self, frames)
+
+
+def test_several_windows_are_encoded_ahead_each_and_never_two_at_once():
+    features = FeatureCache(engine := Slow(), slices())
     views = [Square(y, 0, 16) for y in range(5)]
-    for frame in range(SLICES - 1):
+    for frame in range(3):
         for view in views:
-            assert features(view, frame, ahead=[frame + 1]).grey[-1, 0] == 0
+            assert np.array_equal(features(view, frame, ahead=[frame + 1]).grey, view.crop(slices()[frame])[..., 0])
     features.rest()
     assert engine.most_inside == 1
-    assert len(features._kept) <= 3
-    assert not features._ahead._made
+    assert engine.encoded <= 4 * len(views)
+
+
+def test_what_was_encoded_ahead_in_vain_does_not_pile_up():
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(one, FakeFeatures) for one in gc.get_objects())
+
+    before = alive()
+    features = FeatureCache(AheadEngine(), slices(), size=2)
+    for number in range(50):  # a window that moves at every frame
+        features(Square(number, 0, 16), number % 8, ahead=[number % 8 + 1])
+        time.sleep(0.002)
+    assert alive() - before <= 2 + 3
+    features.rest()

@@ -60,6 +60,14 @@ def test_a_slice_that_changed_is_encoded_anew_and_only_that(warm):
     assert engine.encoded == 1
 
 
+def test_of_a_batch_only_what_is_not_there_is_encoded(warm):
+    for path in files(warm)[::2]:
+        path.unlink()
+    engine = KeepingEngine(batch=4)
+    assert np.array_equal(labels(FeatureStore(warm), engine), labels(None))
+    assert engine.encoded == len(range(0, SLICES, 2))
+
+
 def test_features_of_other_weights_or_another_engine_are_not_taken(warm):
     engine = KeepingEngine("fake 2")
     ran(FeatureStore(warm), engine)
