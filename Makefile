@@ -40,9 +40,10 @@ competition: setup
 
 # The embedded weights anew, from the recipes and the labelled cases: about 100 minutes, said beforehand; it goes on where
 # it was stopped and replaces the file in the end.
-weights: setup
+weights: $(VENV)/.installed-test
 	$(BIN)/python -m voxtrace.train.remake --data $(VOXTRACE_DATA) --out out/weights \
 		--to src/voxtrace/weights/voxtrace-small.safetensors
+	$(BIN)/python -m voxtrace.export.embed
 
 # lint, types and import layers first (seconds), then the tests
 check: lint types layers

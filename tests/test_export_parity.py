@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 TOLERANCE = 2e-5  # of the largest number
 SLOW = pytest.mark.slow
 FAMILIES = ["hinted", *(pytest.param(name, marks=SLOW) for name in ("sam2.1", "sam2", "efficienttam", "edgetam"))]
-SAM1 = [pytest.param("litemedsam"), pytest.param("medsam", marks=SLOW)]
+SAM1 = [pytest.param(name, marks=SLOW) for name in ("litemedsam", "medsam")]
 
 
 class Both:

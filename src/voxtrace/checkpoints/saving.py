@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ def save(path: Path, model: nn.Module, config: NetConfig, metadata: Mapping[str,
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, part, metadata=texts)
         os.replace(part, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter where the disk becomes full
         with contextlib.suppress(OSError):
             part.unlink()
         raise OutputError(f"{path} cannot be written: {error}") from error

@@ -35,11 +35,12 @@ def embed(weights: Path | None = None, trace: bool = False) -> Path:
     net = loaded(located_config(located), read_weights(located.path).state, located.path)
     assert isinstance(net, Sam2)
     folder, names = located.path.parent, set(net.state_dict())
-    verbs = verbs_of(net)
+    verbs, graphs = verbs_of(net), []
     for verb in verbs:
         there = folder / f"{verb.name}.onnx"
-        graph = traced(verb) if trace else onnx.load(there, load_external_data=False)
-        bind(graph, located.path, names)
+        graphs.append(traced(verb) if trace else onnx.load(there, load_external_data=False))
+        bind(graphs[-1], located.path, names)
+    for graph in graphs:  # none before all fit
         write_graph(folder, graph)
     describe(folder, NAME, net, located.path, tuple(verb.name for verb in verbs), OPSET)
     return folder

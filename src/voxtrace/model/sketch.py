@@ -11,6 +11,9 @@ from torch import Tensor
 
 SURE = 10.0  # logits, as SAM 2 writes a given mask
 CLICK_RADIUS = 0.03  # of the image's side
+# Sure outside, in half box sides from its middle. Not 1.15: in boxes of whole pixels some would lie on that edge, and
+# rounding, which differs between runtimes, would choose their side.
+OUTSIDE = 1.1501
 
 
 def sketch(points_xy: Tensor, labels: Tensor, image_size: int, size: int, masks: Tensor | None = None) -> Tensor:
@@ -47,6 +50,6 @@ def _ellipses(points_xy: Tensor, labels: Tensor, image_size: int, size: int) -> 
     away = torch.stack((places.expand(len(places), -1), places[:, None].expand(-1, len(places))))
     away = (away - ((start + stop) / 2)[..., None, None]) / half
     inside = (SURE * 2 * (1 - away.square().sum(1))).clamp(-SURE / 2, SURE)
-    outside = (away.abs() > 1.15).any(1)
+    outside = (away.abs() > OUTSIDE).any(1)
     drawn = torch.where(outside, -SURE, inside)
     return torch.where(boxed, drawn, torch.zeros_like(drawn))[:, None]
