@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +47,22 @@ class TwoNodes:
                 told.append((what, name, process))
         return [one for one in told if one[1].startswith(run.name)]
 
+    def head_process(self) -> int:
+        """The process that holds the cluster together, Ray's gcs_server."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_text().split("\0")
+                if words[0].endswith("gcs_server") and any(str(self.logs.parents[1]) in word for word in words):
+                    return int(folder.name)
+        raise AssertionError("no gcs_server runs")
+
 
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """A core each; only programs with this cluster's token are let in."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path is short
     environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment |= {"VOXTRACE_THREADS": "1"}  # as many as a worker has: sums are split among threads
     # Else the server for clients, which forks for each, now and then loses a child to gRPC's threads.
     environment |= {"GRPC_ENABLE_FORK_SUPPORT": "0"}
     port, client = free_port(), free_port()
@@ -76,7 +86,11 @@ def two_nodes() -> Iterator[TwoNodes]:
         for node in nodes:
             node.send_signal(signal.SIGTERM)
         for node in nodes:
-            node.wait(30)
+            with suppress(subprocess.TimeoutExpired):  # without its head a node does not listen
+                node.wait(8)
+            with suppress(ProcessLookupError):
+                os.killpg(node.pid, signal.SIGKILL)
+            node.wait(8)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -85,7 +99,12 @@ def _start(words: list[str], environment: dict[str, str], folder: Path) -> subpr
     program = Path(sys.executable).with_name("ray")
     with said.open("w") as file:
         return subprocess.Popen(
-            [program, "start", *words], env=environment, stdout=file, stderr=file, preexec_fn=_end_with_us
+            [program, "start", *words],
+            env=environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=_end_with_us,
         )
 
 

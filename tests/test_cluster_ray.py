@@ -213,3 +213,17 @@ def test_a_cluster_of_another_version_is_told_by_its_version(cluster, tmp_path):
     assert "another version of Ray or Python" in ran.stderr
     assert "2.1.0" in ran.stderr
     assert ray.__version__ in ran.stderr
+
+
+def test_a_cluster_that_goes_down_is_told_and_what_it_finished_is_kept(cluster, tmp_path):
+    """The last one: nothing is left of the cluster."""
+    cases, out = write_list(tmp_path / "cases", "gone", 6), tmp_path / "gone"
+    driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address)
+    wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
+    os.kill(cluster.head_process(), signal.SIGKILL)
+    _, err = ended(driver, 2)
+    assert f"the cluster {cluster.address} is gone; the same command goes on where it was" in err
+    text, _ = ended(cluster.begins(cases, "-o", out, "--json"))
+    results = json.loads(text)["results"]
+    assert {row["status"] for row in results} == {"done", "skipped"}
+    assert done(out) == {f"gone{n}.nii.gz": 1 for n in range(6)}

@@ -11,6 +11,7 @@ VoxtraceError
 │   └── TrainingStopped     a training that was interrupted and can go on
 ├── SandboxError            no sandbox works on this machine, or one that was made failed
 ├── ClusterError            a cluster that cannot be reached, or whose workers do not start
+│   └── ClusterLost         one that was joined and is gone
 ├── CaseMissingError        asked-for data that is not there (a manifest's case, a set)
 └── MissingDependencyError  an optional package is not installed; the text names the pip command
 """
@@ -62,6 +63,10 @@ class SandboxError(VoxtraceError):
 
 class ClusterError(VoxtraceError):
     """A cluster cannot be reached, is of another version, has not what is asked for, or its workers do not start."""
+
+
+class ClusterLost(ClusterError):  # noqa: N818  it is no fault
+    """A cluster that was joined is gone; what it finished is kept, and the same command goes on."""
 
 
 class CaseMissingError(VoxtraceError):

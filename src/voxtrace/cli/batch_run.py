@@ -25,7 +25,7 @@ from voxtrace.cli.batch_spread import SpreadOptions
 from voxtrace.cli.batch_worker import Cargo, Delivery, Parcel, Unseen, WorkerWork, read_slip
 from voxtrace.cli.terminal import Advance, note
 from voxtrace.cluster import Finished, Lost, Processes, RayCrew, Share, spread
-from voxtrace.errors import OutputError, VoxtraceError
+from voxtrace.errors import ClusterLost, OutputError, VoxtraceError
 
 WORKING = ".batch"  # in the output folder while workers are at it: the probe and the slips
 
@@ -133,9 +133,16 @@ class BatchRun:
                 for one in spread(parcels, crew, workers, how.retries, self._cargo, self._rescued):
                     self._came(one)
                     advance(len(self.rows), total)
-        finally:
-            self._take_up_slips()
-            shutil.rmtree(self._working, ignore_errors=True)
+        except ClusterLost:  # its workers may be at it for a while, and the next run looks for their word here
+            raise
+        except BaseException:
+            self._clear()
+            raise
+        self._clear()
+
+    def _clear(self) -> None:
+        self._take_up_slips()
+        shutil.rmtree(self._working, ignore_errors=True)
 
     def _crew(self, how: SpreadOptions, work: WorkerWork, tasks: int) -> Any:
         share = Share(how.cpus_per_worker, how.gpus_per_worker)

@@ -16,7 +16,8 @@ class Share:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that hold numerical libraries to the share: each would take the whole machine."""
-        return {name: str(self.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        names = ("VOXTRACE_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        return {name: str(self.cpus) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
@@ -59,9 +60,10 @@ def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
     folder = tempfile.mkdtemp(prefix="voxtrace-ray-") if told == LOCAL else None
     try:
         _init(ray, address, _connecting(told) if folder is None else _starting(folder, share, workers))
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
         yield ray
     finally:
-        ray.shutdown()
+        _leave(ray, address)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -142,6 +144,33 @@ def _starting(folder: str, share: Share, workers: int | None) -> dict[str, Any]:
 
 def _silent() -> dict[str, Any]:
     return {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+def _leave(ray: Any, address: str) -> None:
+    """Disconnect. Where the cluster is gone Ray would try for a minute and then abort the program without a word, or
+    crash as the interpreter ends: it is not asked, and the program ends before that, as with a ClusterError."""
+    if not is_lost(address):
+        ray.shutdown()
+    elif not address.startswith("ray://"):
+        atexit.register(_end_at_once)
+
+
+def _end_at_once() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ClusterError.exit_code)
+
+
+def is_lost(address: str) -> bool:
+    """Whether nothing listens any more at the address of a cluster that was joined."""
+    _, host, port = address_of(address)
+    if host is None:
+        return False
+    try:
+        socket.create_connection((host, port), REACH_S).close()
+    except OSError:
+        return True
+    return False
 
 
 def _reach(address: str, host: str, port: int) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 from voxtrace import __version__
 from voxtrace.cluster.crew import Answered, Event, Gone, Share, Up
 from voxtrace.cluster.hand import Hand
-from voxtrace.cluster.joining import joined, room_for
-from voxtrace.errors import ClusterError
+from voxtrace.cluster.joining import is_lost, joined, room_for
+from voxtrace.errors import ClusterError, ClusterLost
 
 PATIENCE_S = 30.0
 END_S = 10.0
+LOOK_S, SILENCES = 4.0, 3
 
 
 class RayCrew:
@@ -40,6 +41,7 @@ class RayCrew:
         self._up: set[int] = set()
         self._hired = 0
         self._since = time.monotonic()
+        self._looked, self._silences = self._since, 0
         self._stack = ExitStack()
 
     def __enter__(self) -> RayCrew:
@@ -85,14 +87,19 @@ class RayCrew:
             return []
         try:
             ready, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=seconds)
-        except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
-            raise ClusterError(f"the connection to the cluster {self.address} was lost: {error}") from None
+        except (ConnectionError, self._ray.exceptions.RaySystemError):
+            raise self._lost() from None
+        if not ready:
+            self._look_after_the_head()
         self._tell_if_none_comes()
         return [self._heard(ref) for ref in ready]
 
     def close(self) -> None:
         """Kill all actors, wait until they are gone, disconnect."""
-        with suppress(Exception):  # the cluster may be gone: then so are they
+        with suppress(Exception):
+            if is_lost(self.address):  # then so are they, and Ray would wait for it
+                self._actors.clear()
+                self._pending.clear()
             for actor in self._actors.values():
                 self._ray.kill(actor)
             if self._pending:
@@ -106,6 +113,8 @@ class RayCrew:
         try:
             value = self._ray.get(ref)
         except Exception as error:
+            if is_lost(self.address):  # that is why; whatever Ray is asked next, it does not answer
+                raise self._lost() from None
             with suppress(Exception):
                 self._ray.kill(self._actors.pop(worker))
             if worker not in self._up:
@@ -137,6 +146,19 @@ class RayCrew:
         until = time.monotonic() + END_S
         while left() and time.monotonic() < until:
             time.sleep(0.2)
+
+    def _look_after_the_head(self) -> None:
+        """Ray waits a minute for a head that is gone and then ends the program without a word."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        self._silences = self._silences + 1 if is_lost(self.address) else 0
+        if self._silences >= SILENCES:
+            raise self._lost()
+
+    def _lost(self) -> ClusterLost:
+        return ClusterLost(f"the cluster {self.address} is gone; the same command goes on where it was")
 
     def _tell_if_none_comes(self) -> None:
         if self._hired and not self._up and time.monotonic() - self._since > PATIENCE_S:
