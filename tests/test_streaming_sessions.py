@@ -17,7 +17,7 @@ from voxtrace.errors import OutputError
 from voxtrace.frames import ImageSet
 from voxtrace.io import read, read_mask, write
 from voxtrace.mapped import is_mapped
-from voxtrace.prompts import Box, Point
+from voxtrace.prompts import Box, MaskPrompt, Point, Scribble, on_frames
 from voxtrace.scratch import Spill, zeros
 from voxtrace.sessions import SetSession, VideoSession, VolumeSession
 from voxtrace.volume import Video
@@ -114,6 +114,19 @@ def test_a_scan_walked_from_file_to_file_gives_the_same_mask_along_every_axis(ax
     np.testing.assert_array_equal(found, block(A, axis))
     np.testing.assert_array_equal(after.as_volume().array, before.as_volume().array)
     np.testing.assert_array_equal(after.mask(1), before.mask(1))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_masks_and_scribbles_are_found_part_by_part_where_they_are(axis, request):
+    mask = block(A) * np.uint8(3)
+    expected, _ = on_frames([MaskPrompt(mask)], mask.shape, axis)
+    request.getfixturevalue("nothing_in_memory")
+    found, _ = on_frames([MaskPrompt(mask)], mask.shape, axis)
+    assert list(found) == list(expected) == list(range(A[axis].start, A[axis].stop))
+    for frame, prompt in found.items():
+        np.testing.assert_array_equal(prompt.mask, np.take(mask, frame, axis) > 0)
+        assert prompt.mask.dtype == bool
+    np.testing.assert_array_equal(Scribble.from_mask(mask).voxels_zyx, np.argwhere(mask))
 
 
 def test_a_set_of_pictures_of_many_sizes_lies_in_one_file(tmp_path, request):

@@ -59,7 +59,8 @@ class Scribble:
     @classmethod
     def from_mask(cls, mask: np.ndarray, positive: bool = True) -> Scribble:
         """(D, H, W) or (H, W) array; non-zero voxels are the scribble."""
-        return cls(np.argwhere(mask if mask.ndim == 3 else mask[None]), positive)
+        parts = slabs(mask if mask.ndim == 3 else mask[None])
+        return cls(np.concatenate([np.argwhere(part) + np.array([start, 0, 0]) for start, part in parts]), positive)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -86,9 +86,10 @@ class MarkOptions:
         for text in self.scribble:
             file, positive = _signed(text)
             painted = read_mask(file, like=scan)
-            if not painted.any():
+            scribble = Scribble.from_mask(painted, positive)
+            if not len(scribble.voxels_zyx):
                 raise PromptError(f"--scribble {file}: the file is empty, no voxel is above 0")
-            prompts.append(Scribble.from_mask(painted, positive))
+            prompts.append(scribble)
         for text in self.mask:
             mask = read_mask(text, like=scan)
             if not any(part.any() for _, part in slabs(mask)):

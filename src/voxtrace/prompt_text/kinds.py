@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voxtrace.errors import PromptError
+from voxtrace.mapped import slabs
 from voxtrace.prompt_text.fields import Fields
 from voxtrace.prompt_text.flags import check_order
 from voxtrace.prompts import Box, MaskPrompt, Point, Prompt, Recist, Scribble
@@ -42,7 +43,7 @@ def _scribble_from(fields: Fields) -> Scribble:
     positive = fields.flag("positive", True)
     if fields.has("file"):
         mask = fields.around.mask_file(fields.raw("file"), fields.place("file"))
-        if not np.any(mask):
+        if not any(part.any() for _, part in slabs(mask)):
             raise PromptError(f"{fields.place('file')}: the scribble {fields.raw('file')} is empty")
         return Scribble.from_mask(mask, positive)
     if fields.has("points_mm"):
@@ -57,7 +58,7 @@ def _scribble_from(fields: Fields) -> Scribble:
 
 def _mask_from(fields: Fields) -> MaskPrompt:
     if fields.has("file"):
-        return MaskPrompt(fields.around.mask_file(fields.raw("file"), fields.place("file")) > 0)
+        return MaskPrompt(fields.around.mask_file(fields.raw("file"), fields.place("file")))
     shape = [int(n) for n in fields.array("shape", _row_length(fields.raw("shape")), "[D, H, W]")[0]]
     runs = fields.array("runs", 2, "[[start, length], ...] counted over the flattened mask").astype(int)
     flat = np.zeros(int(np.prod(shape)), bool)
