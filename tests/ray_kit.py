@@ -87,10 +87,10 @@ def two_nodes() -> Iterator[TwoNodes]:
             node.send_signal(signal.SIGTERM)
         for node in nodes:
             with suppress(subprocess.TimeoutExpired):  # without its head a node does not listen
-                node.wait(8)
+                node.wait(4)
             with suppress(ProcessLookupError):
                 os.killpg(node.pid, signal.SIGKILL)
-            node.wait(8)
+            node.wait(4)
         shutil.rmtree(folder, ignore_errors=True)
 
 
