@@ -236,6 +236,23 @@ def test_without_any_folder_results_stay_in_memory_and_it_is_said(monkeypatch, r
         assert told(session().add(BOX_A).run()) == expected
 
 
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_temporary_folder_that_is_memory_itself_is_not_used(spare, monkeypatch, tmp_path):
+    memory, disk, mounts = tmp_path / "memory", tmp_path / "disk", tmp_path / "mounts"
+    memory.mkdir()
+    disk.mkdir()
+    mounts.write_text(f"root / ext4 rw 0 0\nmemory {memory} tmpfs rw 0 0\n")
+    monkeypatch.delenv(scratch.VARIABLE, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(memory))
+    monkeypatch.setattr(scratch, "MOUNTS", mounts)
+    monkeypatch.setattr(scratch, "ON_DISK", disk if spare else memory)
+    if spare:
+        assert scratch.folder() == disk
+        return
+    with pytest.warns(UserWarning, match="/memory, lies in memory itself; set VOXTRACE_SCRATCH to another; more"):
+        assert not is_mapped(zeros((5000, 5000), np.uint8))
+
+
 @pytest.fixture
 def small_files():
     """Call it, and the system refuses files of more bytes, as a full disk does."""

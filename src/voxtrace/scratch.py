@@ -33,7 +33,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NoFolderError(OutputError):
-    """No folder was chosen, and the system has none that may be written."""
+    """No folder was chosen, and the system has none on a disk that may be written."""
 
 
 def folder() -> Path:
@@ -44,7 +44,11 @@ def folder() -> Path:
         usual = Path(tempfile.gettempdir())
     except OSError as error:
         raise NoFolderError(f"no folder for temporary files may be written; set {VARIABLE} to one") from error
-    return ON_DISK if _in_memory(usual) and os.access(ON_DISK, os.W_OK) and not _in_memory(ON_DISK) else usual
+    if not _in_memory(usual):
+        return usual
+    if os.access(ON_DISK, os.W_OK) and not _in_memory(ON_DISK):
+        return ON_DISK
+    raise NoFolderError(f"the folder for temporary files, {usual}, lies in memory itself; set {VARIABLE} to another")
 
 
 def unnamed_file(nbytes: int = 0) -> IO[bytes]:
