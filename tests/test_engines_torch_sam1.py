@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from voxtrace.engines.torch_sam1 import BOXES_AT_ONCE, PadLongest, Squash, TorchSam1Engine, area_weights  # noqa: E402
+from voxtrace.engines.boxes import BOXES_AT_ONCE  # noqa: E402
+from voxtrace.engines.torch_sam1 import PadLongest, Squash, TorchSam1Engine, area_weights  # noqa: E402
 from voxtrace.errors import ModelError, PromptError  # noqa: E402
 from voxtrace.model.mask_decoder import Masks  # noqa: E402
 from voxtrace.model.sam1 import Sam1, Sam1Config  # noqa: E402

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from voxtrace.engines.graph import GraphEngine
 from voxtrace.engines.graph_files import VERBS as NAMES, Graph, GraphFiles
+from voxtrace.engines.graph_sam1 import GraphSam1Engine
 from voxtrace.engines.runtime import Run
-from voxtrace.export.verbs import VERBS
+from voxtrace.export.writing import verbs_of
+from voxtrace.model.sam1 import Sam1
 from voxtrace.model.sam2 import Sam2
 
 
@@ -20,8 +23,8 @@ class TorchRuntime:
 
     label = "torch"
 
-    def __init__(self, net: Sam2) -> None:
-        self.verbs = {verb.name: verb(net) for verb in VERBS}
+    def __init__(self, net: Sam1 | Sam2) -> None:
+        self.verbs = {verb.name: verb for verb in verbs_of(net)}
         self.opened: list[str] = []
 
     def open(self, graph: Graph) -> Run:
@@ -46,6 +49,15 @@ def graph_engine(net: Sam2) -> GraphEngine:
         "multimask": config.multimask,
         "zoom": config.zoom,
     }
-    graphs = {verb: Graph(Path(f"{verb}.onnx"), "", "") for verb in NAMES["sam2"]}
-    files = GraphFiles(Path("."), config.name, "sam2", described, graphs, Path("weights"))
-    return GraphEngine(files, TorchRuntime(net))
+    return GraphEngine(_files(config.name, "sam2", described), TorchRuntime(net))
+
+
+def sam1_graph_engine(net: Sam1) -> GraphSam1Engine:
+    """The net as an engine on graphs."""
+    described = {"image_size": net.config.image_size, "keep_aspect": net.config.keep_aspect}
+    return GraphSam1Engine(_files(net.config.name, "sam1", described), TorchRuntime(net))
+
+
+def _files(name: str, family: str, described: dict[str, Any]) -> GraphFiles:
+    graphs = {verb: Graph(Path(f"{verb}.onnx"), "", "") for verb in NAMES[family]}
+    return GraphFiles(Path("."), name, family, described, graphs, Path("weights"))

@@ -51,6 +51,7 @@ def open_engine(
 
 def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
     from voxtrace.engines.graph import GraphEngine
+    from voxtrace.engines.graph_sam1 import GraphSam1Engine
 
     files = found.graphs()
     if choice.engine == "openvino":
@@ -63,7 +64,7 @@ def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
         from voxtrace.engines.onnxruntime import OnnxRuntime
 
         runtime = OnnxRuntime(choice.precision)
-    opened = GraphEngine(files, runtime)
+    opened = GraphSam1Engine(files, runtime) if files.family == "sam1" else GraphEngine(files, runtime)
     opened.open_soon()
     return cast(Engine, opened)  # it takes its own Features back, not any
 

@@ -8,14 +8,12 @@ of an object drawn. A graph is opened when its verb is first asked for: a pictur
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from voxtrace.engine import Entry, Recalled
 from voxtrace.engines.batching import in_batches, memory_layout, net_masks, net_points, prompt_layout
 from voxtrace.engines.correcting import clicks, near_clicks
-from voxtrace.engines.cpu import this_cpu
 from voxtrace.engines.graph_files import GraphFiles
 from voxtrace.engines.graph_values import (
     MASK_BIAS,
@@ -26,7 +24,7 @@ from voxtrace.engines.graph_values import (
     Heads,
 )
 from voxtrace.engines.looks import looks
-from voxtrace.engines.opening import Verb
+from voxtrace.engines.on_graphs import OnGraphs, own_maps
 from voxtrace.engines.resizing import resize
 from voxtrace.engines.runtime import Runtime
 from voxtrace.errors import ModelError
@@ -34,34 +32,19 @@ from voxtrace.prompts import FramePrompt
 
 SHARPENING = 2.0  # of masks shown again; the graph does it, and what is drawn by looks is sharp as it is
 NO_PLACE_IN_TIME = -1
-ENCODING = 1  # raised when `encode` comes to give other features
 
 
-class GraphEngine:
+class GraphEngine(OnGraphs):
     """An exported net of the SAM 2 family on a runtime. It keeps nothing between calls."""
 
     follows = True
-    batch = 1  # a second frame at once leaves a processor's cache (reference/performance.md)
 
     def __init__(self, files: GraphFiles, runtime: Runtime) -> None:
-        self.files = files
-        self.runtime = runtime
-        config = files.config
-        try:
-            self.name = files.model
-            self.image_size = int(config["image_size"])
-            self.zoom: float | None = config["zoom"]
-            self._hint_size = int(config["hint_size"])
-            self._hinted = bool(config["hinted"])
-            self._few, self._many = config["multimask"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{files.folder}: its config lacks {error}; export the net again") from error
-        self._verbs = {verb: Verb(graph, runtime) for verb, graph in files.graphs.items()}
-
-    def open_soon(self) -> None:
-        """Open what a first mask needs while the caller does something else."""
-        for verb in ("begin", "encode"):  # the one that takes longer first
-            self._verbs[verb].open_soon()
+        super().__init__(files, runtime)
+        self.zoom: float | None = self.configured("zoom")
+        self._hint_size = int(self.configured("hint_size"))
+        self._hinted = bool(self.configured("hinted"))
+        self._few, self._many = self.configured("multimask")
 
     def encode(self, frames: Sequence[np.ndarray]) -> list[GraphFeatures]:
         """Encode (H, W, 3) uint8 frames, squashed to the net's square."""
@@ -70,43 +53,22 @@ class GraphEngine:
         maps = [self._run("encode", {"images": np.ascontiguousarray(image[None])}) for image in images]
         return [GraphFeatures(frame.shape[:2], one) for frame, one in zip(frames, maps, strict=True)]
 
-    @property
-    def runs_on(self) -> str:
-        """Runtime, version, precision and threads, in words."""
-        return self.runtime.label
-
-    @property
-    def features_id(self) -> str:
-        """All that features depend on beside the frame."""
-        graph = self.files.graphs["encode"]
-        return f"{self.runtime.label}, {this_cpu().kind}, {graph.weights_sha256}, {graph.sha256}, {ENCODING}"
-
-    def pack(self, features: GraphFeatures) -> dict[str, np.ndarray]:
-        """A frame's features as arrays, for a cache on disk."""
-        return _own_maps(features)
-
-    def unpack(self, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> GraphFeatures:
-        """The inverse of `pack`. Raises ValueError for other arrays."""
-        if "embedding" not in arrays:
-            raise ValueError(f"features without an embedding: {', '.join(arrays) or 'nothing'}")
-        return GraphFeatures(shape, dict(arrays))
-
     def begin(self, features: GraphFeatures, prompts: Sequence[FramePrompt]) -> GraphDecoded:
         """Decode N objects from their prompts; a mask without clicks is taken as the answer."""
-        maps = _own_maps(features)
+        maps = own_maps(features)
         heads = in_batches(prompts, prompt_layout, lambda group: self._begin(features.shape, maps, group), _joined)
         given = {i: p.mask for i, p in enumerate(prompts) if p.mask is not None and not len(p.labels)}
         return GraphDecoded(features.shape, heads, given)
 
     def follow(self, features: GraphFeatures, recalled: Sequence[Recalled]) -> GraphDecoded:
         """Decode N objects from what is remembered of them."""
-        maps = _own_maps(features)
+        maps = own_maps(features)
         heads = in_batches(recalled, memory_layout, lambda group: self._follow(maps, group), _joined)
         return GraphDecoded(features.shape, heads)
 
     def remember(self, features: GraphFeatures, decoded: GraphDecoded, frame: int, prompted: bool) -> list[GraphEntry]:
         """One entry for each of decoded's objects."""
-        maps = _own_maps(features)
+        maps = own_maps(features)
         if not isinstance(decoded, GraphDecoded):
             raise ModelError(f"this engine cannot remember a {type(decoded).__name__}: another engine decoded it")
         heads = decoded.heads
@@ -229,9 +191,3 @@ def _own(entry: Entry) -> GraphEntry:
 def _image(entry: GraphEntry) -> np.ndarray:
     assert entry.image is not None  # hinted nets keep it
     return entry.image
-
-
-def _own_maps(features: Any) -> dict[str, np.ndarray]:
-    if not isinstance(features, GraphFeatures):
-        raise ModelError(f"this engine cannot decode a {type(features).__name__}: another engine encoded the frame")
-    return dict(features.maps)
