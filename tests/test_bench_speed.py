@@ -168,6 +168,7 @@ def test_machine_and_cores_are_told() -> None:
     ("given", "said"),
     [
         (["--threads", "0"], "--threads 0: give a whole number of at least 1"),
+        (["--slices", "1"], "--slices 1: give a whole number of at least 2"),
         (["--out", "speed.txt"], "unknown format"),
         (["--weights", "none.safetensors"], "the weights file none.safetensors does not exist"),
     ],

@@ -38,6 +38,8 @@ class Speed:
     """Only these: transformers, sam2. By default all that are installed."""
     weights: Annotated[Path | None, arg(metavar="FILE.safetensors")] = None
     """SAM 2.1 tiny in safetensors with the official names. By default random weights."""
+    slices: int = 32
+    """Of the volume at 512 px; four times as many where memory is measured."""
     threads: int = 2
     """Threads, and cores, of every side."""
     repeats: int = 2
@@ -67,12 +69,16 @@ class Speed:
 
     def _plan(self) -> Plan:
         from voxtrace.bench.speed.plan import Plan
+        from voxtrace.bench.speed.work import Work
         from voxtrace.errors import InputError
 
-        for name, value in (("--threads", self.threads), ("--repeats", self.repeats)):
-            if value < 1:
-                raise InputError(f"{name} {value}: give a whole number of at least 1")
+        least = {"--threads": (self.threads, 1), "--repeats": (self.repeats, 1), "--slices": (self.slices, 2)}
+        for name, (value, fewest) in least.items():
+            if value < fewest:
+                raise InputError(f"{name} {value}: give a whole number of at least {fewest}")
         plan = Plan(
+            work=Work(self.slices),
+            long=4 * self.slices,
             repeats=self.repeats,
             threads=self.threads,
             engines=tuple(dict.fromkeys(self.engine)),

@@ -118,6 +118,8 @@ class Measuring:
             for name in self.references:
                 theirs = taken[name]
                 row = row_of(self.rates, "memory", what, ours, name, theirs, counted.of_volume(work), True)
+                if theirs.peak_mb is None or ours.peak_mb is None:  # the system does not tell
+                    continue
                 ratio = theirs.peak_mb / ours.peak_mb
                 sizes = {"ours_mb": round(ours.peak_mb), "reference_mb": round(theirs.peak_mb)}
                 reached = GOALS["memory"].reached(ratio, ours.best, row["iou"])

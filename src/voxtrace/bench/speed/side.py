@@ -2,7 +2,8 @@
 
 ORDER is JSON, see `Order`. Once the side is ready it says so in a line of JSON. Then each line on stdin is answered
 with one on stdout: `run`, `mark` and `encode` with the seconds that they took, `parts` with what each verb took,
-`masks FILE` when the last run's masks are written, `peak` with the most memory in MB that the process ever held.
+`masks FILE` when the last run's masks are written, `peak` with the most memory in MB that the process ever held; null
+where the system does not tell.
 """
 
 from __future__ import annotations
@@ -102,10 +103,13 @@ def answer(side: Side, line: str) -> dict[str, Any]:
     return {"peak_mb": _peak_mb()}
 
 
-def _peak_mb() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _peak_mb() -> float | None:
+    """Not getrusage's, which on Linux begins with what the process that started this one held."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def _set_threads(count: int) -> None:

@@ -24,7 +24,7 @@ class Taken:
     """What a side took. seconds: of each turn but the first, which warms up. parts: what the verbs took in the last."""
 
     seconds: list[float] = field(default_factory=list)
-    peak_mb: float = 0.0
+    peak_mb: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
     masks: np.ndarray | None = None
