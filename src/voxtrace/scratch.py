@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 
 from voxtrace.errors import OutputError
-from voxtrace.mapped import is_mapped, mapped, slabs
+from voxtrace.mapped import is_mapped, let_go, mapped, slabs
 
 VARIABLE = "VOXTRACE_SCRATCH"
 IN_MEMORY = 2**24  # bytes: arrays up to this size stay in memory
@@ -92,6 +92,7 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     copy = zeros(array.shape, array.dtype)
     for start, part in slabs(array):
         copy[start : start + len(part)] = part
+        let_go(copy)
     return copy
 
 
@@ -129,12 +130,11 @@ class Spill:
             if self._file is None:
                 data[:] = self._held[place : place + len(data)]
                 return array
-            self._file.seek(place)
-            done = 0
-            while done < len(data):
-                if not (count := self._file.readinto(data[done:])):  # type: ignore[attr-defined]
+            while data:
+                if not (piece := _read(self._file, place, len(data))):
                     raise OutputError(f"a scratch file in {folder()} lost its end; is the disk damaged?")
-                done += count
+                data[: len(piece)] = piece
+                data, place = data[len(piece) :], place + len(piece)
         return array
 
     def _append(self, data: bytes) -> None:
@@ -181,17 +181,24 @@ def _warn(error: NoFolderError, nbytes: int) -> None:
     warnings.warn(f"{error}; more than {nbytes / 2**20:.0f} MiB are kept in memory meanwhile", stacklevel=4)
 
 
-def _write_all(file: IO[bytes], data: bytes) -> None:
-    """Write to an unbuffered file, which takes as much at a time as it likes."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
 def _write(file: IO[bytes], place: int, data: bytes) -> None:
+    """All of it, at a place: an unbuffered file takes as much at a time as it likes, and processes may share it."""
+    rest = memoryview(data)
     with told(folder(), len(data)):
-        file.seek(place)
-        _write_all(file, data)
+        while rest:
+            if hasattr(os, "pwrite"):
+                done = os.pwrite(file.fileno(), rest, place)
+            else:
+                file.seek(place)
+                done = file.write(rest)
+            rest, place = rest[done:], place + done
+
+
+def _read(file: IO[bytes], place: int, count: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), count, place)
+    file.seek(place)
+    return file.read(count)
 
 
 def _set_aside(file: IO[bytes], nbytes: int) -> None:
