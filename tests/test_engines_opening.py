@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("openvino")
 
 from voxtrace.checkpoints import find
-from voxtrace.engines import find_model, open_engine
+from voxtrace.engines import find_model, open_engine, openvino
+from voxtrace.engines.cpu import this_cpu
 from voxtrace.engines.graph import GraphEngine
-from voxtrace.errors import CheckpointError, ModelError
+from voxtrace.errors import CheckpointError, MissingDependencyError, ModelError
 from voxtrace.hashing import sha256_of
 from voxtrace.prompts import FramePrompt
 
@@ -79,6 +80,28 @@ def test_where_nothing_was_asked_for_torch_runs_them_and_says_so(exported):
     with pytest.warns(UserWarning, match="made for other weights.*PyTorch runs the weights instead"):
         engine = open_engine(str(exported), "cpu")
     assert not isinstance(engine, GraphEngine)
+
+
+def test_an_openvino_that_cannot_be_imported_gives_way(monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def broken() -> None:
+        raise MissingDependencyError("openvino", "openvino", "--engine openvino (libtbb.so.12 is missing)")
+
+    monkeypatch.setattr(openvino, "_openvino", broken)
+    with pytest.raises(MissingDependencyError, match=r"libtbb"):
+        open_engine("voxtrace-small", "cpu", engine="openvino")
+    with pytest.warns(UserWarning, match=r"libtbb.*ONNX Runtime runs the graphs instead"):
+        engine = open_engine("voxtrace-small", "cpu")
+    assert isinstance(engine, GraphEngine)
+    assert engine.runs_on.startswith("ONNX Runtime")
+
+
+def test_bf16_is_refused_where_it_would_be_float32_without_a_word():
+    if this_cpu().fast_bf16 or "avx512f" in (this_cpu().flags or ()):
+        pytest.skip(f"{this_cpu().name} computes in bf16")
+    with pytest.raises(ModelError, match="does not compute in bf16"):
+        open_engine("voxtrace-small", "cpu", engine="openvino", precision="bf16")
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from voxtrace.engine import Engine
 from voxtrace.engines.choosing import Choice, choose, installed
 from voxtrace.engines.finding import FoundModel, find_model
-from voxtrace.errors import CheckpointError, ModelError
+from voxtrace.errors import CheckpointError, MissingDependencyError, ModelError
 from voxtrace.hashing import SeenFile
 
 if TYPE_CHECKING:
@@ -41,32 +41,41 @@ def open_engine(
     choice = choose(engine, precision, device, found.why_no_graphs)
     if choice.engine != "torch":
         try:
-            return _on_graphs(found, choice)
-        except CheckpointError as error:
+            return _on_graphs(found, choice, asked=engine)
+        except (CheckpointError, MissingDependencyError) as error:
             if engine != "auto" or not installed("torch"):
                 raise
             warnings.warn(f"{error}. PyTorch runs the weights instead.", stacklevel=2)
     return _on_torch(found, device, choice.precision, asked=precision)
 
 
-def _on_graphs(found: FoundModel, choice: Choice) -> Engine:
+def _on_graphs(found: FoundModel, choice: Choice, asked: str) -> Engine:
     from voxtrace.engines.graph import GraphEngine
     from voxtrace.engines.graph_sam1 import GraphSam1Engine
 
     files = found.graphs()
-    if choice.engine == "openvino":
-        from voxtrace.engines.compiled import CompiledGraphs, cache_folder
-        from voxtrace.engines.openvino import OpenVino
-
-        folder = cache_folder()
-        runtime: Runtime = OpenVino(choice.precision, CompiledGraphs(folder) if folder else None)
-    else:
-        from voxtrace.engines.onnxruntime import OnnxRuntime
-
-        runtime = OnnxRuntime(choice.precision)
+    runtime = _runtime(choice, asked)
     opened = GraphSam1Engine(files, runtime) if files.family == "sam1" else GraphEngine(files, runtime)
     opened.open_soon()
     return cast(Engine, opened)  # it takes its own Features back, not any
+
+
+def _runtime(choice: Choice, asked: str) -> Runtime:
+    from voxtrace.engines.onnxruntime import OnnxRuntime
+
+    if choice.engine == "onnxruntime":
+        return OnnxRuntime(choice.precision)
+    from voxtrace.engines.compiled import CompiledGraphs, cache_folder
+    from voxtrace.engines.openvino import OpenVino
+
+    folder = cache_folder()
+    try:
+        return OpenVino(choice.precision, CompiledGraphs(folder) if folder else None)
+    except MissingDependencyError as error:  # it is there and cannot be imported: a system library is missing
+        if asked != "auto" or not installed("onnxruntime"):
+            raise
+        warnings.warn(f"{error}. ONNX Runtime runs the graphs instead.", stacklevel=4)
+        return OnnxRuntime()
 
 
 def _on_torch(found: FoundModel, device: str, precision: str, asked: str) -> Engine:

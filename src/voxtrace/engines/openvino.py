@@ -29,6 +29,9 @@ class OpenVino:
             raise ModelError(f"OpenVINO runs graphs in {' or '.join(HINTS)}, not in {precision!r}")
         openvino = _openvino()
         self._core = openvino.Core()
+        if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            # It would run in float32 without a word.
+            raise ModelError(f"--precision bf16: {this_cpu().name} does not compute in bf16; leave it out")
         self._kept = kept
         # Said always: left to itself OpenVINO takes bfloat16 or float16 wherever it can, and masks would differ
         # from machine to machine.
