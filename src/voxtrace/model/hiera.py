@@ -195,7 +195,7 @@ def _filled(x: Tensor, axis: int, size: int, fill: Tensor | None) -> Tensor:
     if not shape[axis]:
         return x
     added = x.new_zeros(()) if fill is None else fill.to(x.dtype)
-    return torch.cat((x, added.expand(shape)), dim=axis)
+    return torch.cat((x, added.expand(shape).contiguous()), dim=axis)  # or all of it would be copied value by value
 
 
 def stretched(grid: Tensor, height: int, width: int) -> Tensor:
