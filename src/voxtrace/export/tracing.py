@@ -101,16 +101,15 @@ def _opened(graph: Any, names: set[str]) -> set[str]:
 
 
 def _simplify(model: Any) -> None:
-    """Compute what depends on no input, join what is computed twice; the rest is the runtimes' work."""
+    """Compute what depends on no input, join what is computed or stored twice; the rest is the runtimes' work."""
     import onnx_ir.passes.common as passes
     from onnxscript import optimizer
 
-    passes.InlinePass()(model)
-    for _ in range(2):
-        optimizer.fold_constants(model, input_size_limit=STORED_NUMBERS, output_size_limit=STORED_NUMBERS)
-        passes.CommonSubexpressionEliminationPass()(model)
-        passes.RemoveUnusedNodesPass()(model)
+    optimizer.optimize_ir(model, num_iterations=3, input_size_limit=STORED_NUMBERS, output_size_limit=STORED_NUMBERS)
+    passes.CommonSubexpressionEliminationPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    passes.DeduplicateInitializersPass()(model)
+    passes.RemoveUnusedNodesPass()(model)
 
 
 def _open_first(graph: Any) -> None:
@@ -144,7 +143,7 @@ def _strip(graph: Any) -> None:
                 value.shape, value.type = None, None
     for number, (name, value) in enumerate(list(graph.initializers.items())):
         del graph.initializers[name]
-        value.name = f"c{number}"
+        value.name, value.shape, value.type = f"c{number}", None, None
         value.metadata_props.clear()
         graph.initializers[value.name] = value
     for value in (*graph.inputs, *graph.outputs):
