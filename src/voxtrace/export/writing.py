@@ -94,6 +94,7 @@ def write(
     assert isinstance(net, Sam1 | Sam2)
     weights = folder / f"{name}.safetensors"
     save(weights, net, net.config, metadata, half)
+    weights.chmod(0o644)  # safetensors writes files that only their owner may read
     names = set(net.state_dict())
     for done, verb in enumerate(wanted):
         advance(done, len(wanted))
