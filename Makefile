@@ -39,7 +39,7 @@ competition: setup
 	$(BIN)/python -m voxtrace.bench.competition --data $(VOXTRACE_DATA) --out out/competition
 
 # The embedded weights anew, from the recipes and the labelled cases: about 100 minutes, said beforehand; it goes on where
-# it was stopped and replaces the file in the end.
+# it was stopped, replaces the file in the end, registers its hash and ties the graphs to it.
 weights: $(VENV)/.installed-test
 	$(BIN)/python -m voxtrace.train.remake --data $(VOXTRACE_DATA) --out out/weights \
 		--to src/voxtrace/weights/voxtrace-small.safetensors

@@ -22,7 +22,7 @@ from voxtrace.checkpoints import find, load, resolve, save  # noqa: E402
 from voxtrace.checkpoints.reader import read_header  # noqa: E402
 from voxtrace.errors import CheckpointError, MissingDependencyError, ModelError, OutputError  # noqa: E402
 from voxtrace.export.binding import bind, places  # noqa: E402
-from voxtrace.export.embed import embed  # noqa: E402
+from voxtrace.export.embed import embed, register  # noqa: E402
 from voxtrace.export.writing import export, verbs_of  # noqa: E402
 from voxtrace.hashing import sha256_of  # noqa: E402
 
@@ -171,3 +171,13 @@ def test_without_the_packages_that_write_graphs_the_extra_is_named(single, tmp_p
 def test_other_modules_are_no_nets_to_export():
     with pytest.raises(ModelError, match="a Linear cannot be exported"):
         verbs_of(torch.nn.Linear(2, 2))
+
+
+def test_new_embedded_weights_are_registered_and_nothing_else_of_the_table_changes(tmp_path):
+    table = tmp_path / "checkpoints.toml"
+    before = (EMBEDDED.parents[1] / "checkpoints.toml").read_text()
+    table.write_text(before)
+    register(table, "0" * 64)
+    lines = zip(before.split("\n"), table.read_text().split("\n"), strict=True)
+    changed = [(old, new) for old, new in lines if old != new]
+    assert changed == [(f'sha256 = "{find("voxtrace-small").sha256}"', f'sha256 = "{"0" * 64}"')]
