@@ -1,10 +1,17 @@
 """`voxtrace batch`: done ones are skipped, a failed one does not end the run."""
 
+import io
 import json
+import os
+import shutil
+import sys
+import time
 
 import pytest
 
 from command_line import write_scan
+from voxtrace.cli import main
+from voxtrace.cli.batch_list import read_jobs
 
 PROMPTS = {"objects": [{"name": "lesion", "prompts": [{"kind": "box", "z": 6, "y0": 7, "x0": 16, "y1": 17, "x1": 27}]}]}
 
@@ -74,7 +81,8 @@ def test_other_prompts_or_settings_are_noticed(voxtrace, cases, tmp_path):
     voxtrace(*words)
     ran = voxtrace(*words, "--window", "lung")
     assert statuses(ran) == ["failed"] * 3
-    assert "made with another scan, other prompts or settings; add --overwrite" in ran.json["results"][0]["error"]
+    said = ran.json["results"][0]["error"]
+    assert "made with another scan, other prompts, weights or options; add --overwrite" in said
     assert statuses(voxtrace(*words, "--window", "60/350", "--overwrite")) == ["done", "failed", "done"]
 
 
@@ -122,6 +130,8 @@ def test_prompts_without_a_scan_are_a_failed_case(voxtrace, cases, tmp_path):
         ('{"scan": "a.nii", "promts": 1}', "'promts' is not understood"),
         ('{"scan": "a.nii", "out": "../a.nii"}', "outside of"),
         ('{"scan": "a.nii"}\n{"scan": "x/a.nii"}', "two scans"),
+        ('{"scan": "a.nii", "out": ".batch/a.nii"}', "where the batch keeps its own files"),
+        ('{"scan": "a.nii", "out": "batch.jsonl"}', "where the batch keeps its own files"),
         ("", "names no scan"),
     ],
 )
@@ -131,3 +141,62 @@ def test_lists_that_cannot_be_understood(voxtrace, tmp_path, line, said):
     assert ran.code == 2
     assert said in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_list_from_windows_is_read(voxtrace, cases, tmp_path):
+    row = json.dumps({"scan": "cases/a.nii.gz"})
+    (tmp_path / "list.jsonl").write_bytes(b"\xef\xbb\xbf" + row.encode() + b"\r\n\r\n")
+    assert voxtrace("batch", tmp_path / "list.jsonl", "-o", tmp_path / "out").code == 0
+
+
+def test_long_lists_are_read_in_a_time_that_grows_with_their_length(tmp_path):
+    """Comparing each with each takes minutes here."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for number in range(1500):
+        (folder / f"s{number}.nii.gz").touch()
+        (folder / f"s{number}.prompts.json").touch()
+    (tmp_path / "list.jsonl").write_text("\n".join(f'{{"scan": "s{n}.nii.gz"}}' for n in range(3000)))
+    start = time.process_time()
+    assert len(read_jobs(folder, tmp_path / "out")) == 1500
+    assert len(read_jobs(tmp_path / "list.jsonl", tmp_path / "out")) == 3000
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("words", [[], ["--workers", "1"]], ids=["here", "worker"])
+def test_names_that_no_terminal_can_show_are_names(cases, tmp_path, monkeypatch, words):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    name = os.fsdecode(b"s\xffn")  # as a zip file of another system leaves it
+    try:
+        (folder / f"{name}.nii.gz").write_bytes(b"no scan")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    shutil.copy(cases / "a.prompts.json", folder / f"{name}.prompts.json")
+    shown = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), *words]) == 3
+    shown.seek(0)
+    assert "s\\udcffn.nii.gz is named like NIfTI" in shown.read()
+
+
+def test_pictures_that_are_asked_for_later_are_not_left_out_in_silence(voxtrace, cases, tmp_path):
+    words = ("batch", cases, "-o", tmp_path / "out", "--json")
+    voxtrace(*words)
+    assert "2 scans that were done before have no picture; --overwrite" in voxtrace(*words, "--preview").err
+    voxtrace(*words, "--preview", "--overwrite")
+    assert "no picture" not in voxtrace(*words, "--preview").err
+
+
+def test_a_scan_that_went_away_is_told_and_its_mask_stays(voxtrace, cases, tmp_path):
+    rows = [{"scan": f"cases/{name}.nii.gz"} for name in "ac"]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("batch", tmp_path / "list.jsonl", "-o", tmp_path / "out", "--json")
+    voxtrace(*words)
+    (cases / "a.nii.gz").rename(tmp_path / "elsewhere.nii.gz")
+    ran = voxtrace(*words)
+    assert (ran.code, statuses(ran)) == (3, ["failed", "skipped"])
+    assert "a.nii.gz does not exist; " in ran.json["results"][0]["error"]
+    assert (tmp_path / "out" / "a.nii.gz").exists()
+    (tmp_path / "elsewhere.nii.gz").rename(cases / "a.nii.gz")
+    assert statuses(voxtrace(*words)) == ["skipped", "skipped"]

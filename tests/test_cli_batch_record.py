@@ -2,22 +2,26 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from command_line import write_mask, write_scan
 from fake_engine import FakeEngine
 from phantoms import lesion
+from voxtrace import checkpoints
 from voxtrace.cli.batch_case import CaseWork, Task
 from voxtrace.cli.batch_list import Job, read_jobs
+from voxtrace.cli.batch_places import put_in_place, remove_partial
 from voxtrace.cli.batch_record import RECORD, Record
-from voxtrace.cli.batch_run import WORKING, put_in_place
-from voxtrace.cli.batch_sources import files_of
-from voxtrace.cli.batch_worker import Parcel, Unseen, WorkerWork, write_slip
+from voxtrace.cli.batch_slips import WORKING, write_slip
+from voxtrace.cli.batch_sources import files_of, settings_of
+from voxtrace.cli.batch_worker import Parcel, Unseen, WorkerWork
 from voxtrace.cli.options import ModelOptions, ReadOptions
 from voxtrace.errors import OutputError
 
@@ -186,6 +190,48 @@ def test_half_written_files_of_a_killed_run_are_removed_and_no_others(batch, tmp
     }
 
 
+def test_half_written_masks_of_an_object_each_and_of_videos_are_removed(tmp_path):
+    two = {"objects": [{"name": "left one", "prompts": []}, {"prompts": []}]}
+    keep = ModelOptions(overlap="keep")
+    left = (".0123abcd.a_left_one.nii.gz", ".0123abcd.a_object_2.nii.gz", ".0123abcd.a_other.nii.gz")
+    for name in left:
+        (tmp_path / name).write_bytes(b"half")
+    remove_partial(Job(tmp_path / "a.nii.gz", two, tmp_path / "a.nii.gz"), keep)
+    assert [path.name for path in tmp_path.iterdir()] == [left[2]]
+
+
+def test_a_kill_while_a_videos_masks_are_written_leaves_what_the_next_run_removes(tmp_path, monkeypatch):
+    from voxtrace.io import picture, write
+    from voxtrace.volume import Video
+
+    pixels = np.zeros((3, 8, 9, 3), np.uint8)
+
+    def killed(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(picture, "write", killed)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # a killed process tidies nothing up
+    with pytest.raises(SystemExit):
+        write(tmp_path / "v", pixels[..., 0], like=Video(pixels, (3, 8, 9)))
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_partial(Job(tmp_path / "v.mp4", {}, tmp_path / "v"), ModelOptions())
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_weights_under_the_same_name_are_other_work(tmp_path):
+    file = tmp_path / "mine.safetensors"
+    shutil.copy(checkpoints.find("voxtrace-small").path, file)
+    before = settings_of(ModelOptions(model=str(file)), ReadOptions())
+    shutil.copy(file, tmp_path / "same")
+    os.replace(tmp_path / "same", file)
+    assert settings_of(ModelOptions(model=str(file)), ReadOptions()) == before
+    with file.open("rb+") as weights:
+        weights.seek(-4, 2)
+        weights.write(b"\0\0\1\0")
+    assert settings_of(ModelOptions(model=str(file)), ReadOptions()) != before
+
+
 def test_what_workers_finished_and_no_driver_heard_of_is_not_done_again(voxtrace, batch, tmp_path):
     out = tmp_path / "out"
     batch()
@@ -280,6 +326,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_keeps_what_is_done(voxtrace, c
         (["--workers", "2", "--gpus-per-worker", "1"], "needs --cluster"),
         (["--cluster", "local", "--gpus-per-worker", "1.5"], "a part of one GPU"),
         (["--cluster", "somewhere"], "write local, HOST:PORT"),
+        (["--cpus-per-worker", "4"], "--cpus-per-worker is about workers, and there are none; add --workers N"),
+        (["--retries", "0"], "--retries is about workers"),
+        (["--send"], "--send is about workers"),
     ],
 )
 def test_options_that_mean_nothing(fails, cases, tmp_path, words, said):

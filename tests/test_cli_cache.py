@@ -116,3 +116,14 @@ def test_info_and_clear_of_a_folder_that_is_not_there_are_no_mistake(voxtrace, t
         assert ran.code == 0
         assert "0 encoded frames" in ran.out
     assert not (tmp_path / "none").exists()
+
+
+def test_a_home_folder_that_the_shell_left_alone_is_the_same_for_all_commands(
+    voxtrace, opened, scan, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    voxtrace("segment", scan, "-o", tmp_path / "m.nii.gz", "--box", BOX, "--cache=~/kept")
+    about = voxtrace("cache", "info", "--cache=~/kept", "--json").json
+    assert about["folder"] == str(tmp_path / "me" / "kept")
+    assert about["entries"] > 0
+    assert " kB" in voxtrace("cache", "info", "--cache=~/kept").out

@@ -202,6 +202,12 @@ def test_clearing_removes_entries_and_nothing_else(warm):
     assert sorted(path for path in warm.rglob("*") if path.is_file()) == sorted([*kept, warm / "CACHEDIR.TAG"])
 
 
+def test_clearing_a_folder_that_is_no_cache_leaves_its_empty_folders(tmp_path):
+    (tmp_path / "ab").mkdir()
+    assert room.clear(tmp_path) == (0, 0)
+    assert (tmp_path / "ab").is_dir()
+
+
 # Arrays
 
 

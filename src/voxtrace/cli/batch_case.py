@@ -57,6 +57,11 @@ class CaseWork:
         """The engine of all tasks."""
         return LazyEngine(self.using)
 
+    @cached_property
+    def settings(self) -> str:
+        """What the options say of all results; found out once, by the driver, and taken along to its workers."""
+        return settings_of(self.using, self.reading)
+
     def __call__(self, task: Task) -> Answer:
         """Do it; whatever goes wrong is in the row."""
         start, fault = time.perf_counter(), ""
@@ -77,7 +82,7 @@ class CaseWork:
         fingerprint = task.fingerprint
         if not fingerprint:
             with suppress(OSError):  # a scan that cannot be read is told below
-                fingerprint = fingerprint_of(job, settings_of(self.using, self.reading))
+                fingerprint = fingerprint_of(job, self.settings)
         case = Case(
             scan=job.scan,
             out=job.out,

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from voxtrace.cli import outputs
+from voxtrace.cli.batch_record import RECORD
+from voxtrace.cli.batch_slips import WORKING
 from voxtrace.cli.segment import mask_name
 from voxtrace.errors import InputError, OutputError
 
 SUFFIX = ".prompts.json"
+RESERVED = (RECORD, WORKING)
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,29 @@ def read_jobs(path: Path, out: Path) -> list[Job]:
     if not jobs:
         need = f"no *{SUFFIX} in it" if path.is_dir() else "no line in it"
         raise InputError(f"{path} names no scan: {need}")
-    names = [job.out.resolve() for job in jobs]
+    root, seen = out.resolve(), set[Path]()
     for job in jobs:
-        if names.count(job.out.resolve()) > 1:
+        place = job.out.resolve()
+        if place in seen:
             raise OutputError(f'two scans of {path} would be written to {job.out}; give them different "out" names')
-        if out.resolve() not in job.out.resolve().parents:
+        if root not in place.parents:
             raise OutputError(f'{path}: "out" leads to {job.out}, outside of {out}')
+        if place.relative_to(root).parts[0] in RESERVED:
+            raise OutputError(f'{path}: "out" leads to {job.out}, where the batch keeps its own files; name another')
+        seen.add(place)
     return jobs
 
 
 def _folder_jobs(folder: Path, out: Path) -> list[Job]:
-    jobs = []
-    for prompts in sorted(folder.glob(f"*{SUFFIX}")):
+    files, jobs = sorted(folder.iterdir()), []
+    called: dict[str, list[Path]] = {}  # the scans of each name, whole or without its ending
+    for path in files:
+        if not path.name.endswith(SUFFIX):
+            for name in {path.name, outputs.stem_of(path)}:
+                called.setdefault(name, []).append(path)
+    for prompts in (path for path in files if path.name.endswith(SUFFIX)):
         stem = prompts.name[: -len(SUFFIX)]
-        scans = [p for p in sorted(folder.iterdir()) if p != prompts and stem in (p.name, outputs.stem_of(p))]
-        scans = [p for p in scans if not p.name.endswith(SUFFIX)]
+        scans = called.get(stem, [])
         if len(scans) == 1:
             jobs.append(Job(scans[0], prompts, out / mask_name(scans[0])))
             continue
@@ -57,7 +68,7 @@ def _folder_jobs(folder: Path, out: Path) -> list[Job]:
 
 def _listed_jobs(path: Path, out: Path) -> list[Job]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # Windows' editors put a mark before the first line
     except UnicodeDecodeError:
         raise InputError(f"{path} is no list: neither a folder nor a text file of JSON lines") from None
     return [_job(line, f"{path}, line {n}", path.parent, out) for n, line in enumerate(lines, 1) if line.strip()]

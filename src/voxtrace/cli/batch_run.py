@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import secrets
-import shutil
-import uuid
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from voxtrace.cli import outputs
-from voxtrace.cli.batch_case import Answer, CaseWork, Task, failed_row
+from voxtrace.cli.batch_case import Answer, CaseWork, Task, failed_row, preview_of
 from voxtrace.cli.batch_list import Job
+from voxtrace.cli.batch_places import absolute, anything_at, in_place, put_in_place, remove_partial
 from voxtrace.cli.batch_record import Record
-from voxtrace.cli.batch_sources import files_of, fingerprint_of, settings_of, stamp_of
+from voxtrace.cli.batch_slips import WORKING, Slips, read_slip
+from voxtrace.cli.batch_sources import files_of, fingerprint_of, missing, stamp_of
 from voxtrace.cli.batch_spread import SpreadOptions
-from voxtrace.cli.batch_worker import Cargo, Delivery, Parcel, Unseen, WorkerWork, read_slip
+from voxtrace.cli.batch_worker import Cargo, Delivery, Parcel, Unseen, WorkerWork
 from voxtrace.cli.terminal import Advance, note
 from voxtrace.cluster import Finished, Lost, Processes, RayCrew, Share, spread
-from voxtrace.errors import ClusterLost, OutputError, VoxtraceError
-
-WORKING = ".batch"  # in the output folder while workers are at it: the probe and the slips
+from voxtrace.errors import CaseMissingError, ClusterLost, OutputError, VoxtraceError
 
 
 @dataclass
@@ -44,11 +39,15 @@ class BatchRun:
     _ours: dict[str, bool] = field(default_factory=dict)
     _open: dict[str, Job] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
+    _without_preview: int = 0
 
     def run(self, jobs: list[Job], how: SpreadOptions, advance: Advance) -> list[dict[str, Any]]:
         """Do what is not done; the rows in the order of the jobs."""
         self._take_up_slips()
         todo = self._to_do(jobs)
+        if self._without_preview:
+            bare = f"{self._without_preview} scans that were done before have no picture"
+            warnings.warn(f"{bare}; --overwrite makes mask and picture", stacklevel=2)
         try:
             if todo and how.asked:
                 self._spread(todo, how, advance, len(jobs))
@@ -59,7 +58,7 @@ class BatchRun:
                     self._finish(task, self.work(task), platform.node())
         finally:
             for job in self._open.values():  # cut off in the middle, by Ctrl-C or with its worker
-                remove_partial(job.out)
+                remove_partial(job, self.work.using)
         advance(len(jobs), len(jobs))
         return [self.rows[self._name(job)] for job in jobs]
 
@@ -77,13 +76,28 @@ class BatchRun:
         """The row of a job that needs no work: done before, or not to be touched."""
         name = self._name(job)
         before = self.record.last.get(name, {})
-        if before.get("status") != "done" or self.overwrite or not _in_place(before, job):
+        if before.get("status") != "done" or self.overwrite or not in_place(before, job):
             return None
-        settings = settings_of(self.work.using, self.work.reading)
-        if before.get("stamp") == stamp_of(job, settings) or before.get("fingerprint") == fingerprint_of(job, settings):
-            return before | {"status": "skipped"}
-        problem = f"{job.out} was made with another scan, other prompts or settings; add --overwrite to make it again"
+        problem = missing(job)
+        try:
+            if not problem and self._same_work(job, before):
+                self._without_preview += self.work.preview and not preview_of(job).exists()
+                return before | {"status": "skipped"}
+        except OSError as error:
+            problem = f"{error.filename} cannot be read: {error.strerror}"
+        if problem:
+            problem = f"{problem}; {job.out}, which was made before, stays as it is"
+            return self._tell_failed(failed_row(job, name, problem, CaseMissingError.__name__))
+        problem = (
+            f"{job.out} was made with another scan, other prompts, weights or options; add --overwrite to make it again"
+        )
         return self._tell_failed(failed_row(job, name, problem, OutputError.__name__))
+
+    def _same_work(self, job: Job, before: dict[str, Any]) -> bool:
+        settings = self.work.settings
+        return before.get("stamp") == stamp_of(job, settings) or before.get("fingerprint") == fingerprint_of(
+            job, settings
+        )
 
     def _begin(self, job: Job) -> Task:
         """Write down that the job is being done, so that what it leaves is known to be ours."""
@@ -91,17 +105,19 @@ class BatchRun:
         before = self.record.last.get(name, {})
         ours = before.get("status") in ("started", "failed") and bool(before.get("ours"))
         if before.get("status") == "started":
-            remove_partial(job.out)
+            remove_partial(job, self.work.using)
         self._ours[name], self._open[name] = ours, job
-        self.record.write({"out": name, "status": "started", "ours": ours or not self._anything(job)})
-        stamp = stamp_of(job, settings_of(self.work.using, self.work.reading))
+        self.record.write({"out": name, "status": "started", "ours": ours or not anything_at(job, self.work.using)})
+        stamp = ""
+        with suppress(OSError):  # a scan that cannot be looked at is told by who reads it
+            stamp = stamp_of(job, self.work.settings)
         return Task(job, name, self.overwrite or ours, stamp)
 
     def _finish(self, task: Task, answer: Answer, place: str) -> None:
         row = answer.row | {"node": place}
         if answer.fault:
             note(answer.fault, self.quiet)
-        ours = self._ours[task.name] or row["status"] == "done" or not self._anything(task.job)
+        ours = self._ours[task.name] or row["status"] == "done" or not anything_at(task.job, self.work.using)
         self.record.write(row | {"ours": ours})
         self.rows[task.name] = row
         self._open.pop(task.name, None)
@@ -115,12 +131,9 @@ class BatchRun:
         return row
 
     def _spread(self, todo: list[Job], how: SpreadOptions, advance: Advance, total: int) -> None:
-        todo = [_absolute(job) for job in todo]
-        self._working.mkdir(exist_ok=True)
-        token = secrets.token_hex(16)
-        probe = self._working / "probe"
-        probe.write_text(token)
-        work = WorkerWork(self.work, probe, token, how.send)
+        todo = [absolute(job) for job in todo]
+        token = self._slips.begin()
+        work = WorkerWork(self.work, self._slips.probe, token, how.send)
         try:
             with self._crew(how, work, len(todo)) as crew:
                 if self._take_up_slips():  # workers of a killed driver may have gone on until now
@@ -142,18 +155,20 @@ class BatchRun:
 
     def _clear(self) -> None:
         self._take_up_slips()
-        shutil.rmtree(self._working, ignore_errors=True)
+        self._slips.clear()
 
     def _crew(self, how: SpreadOptions, work: WorkerWork, tasks: int) -> Any:
         share = Share(how.cpus_per_worker, how.gpus_per_worker)
         if how.cluster is None:
             return Processes(work, share, how.workers or 1)
-        name = f"batch-{sha256(str(self.out.resolve()).encode()).hexdigest()[:12]}"
+        name = f"batch-{sha256(os.fsencode(self.out.resolve())).hexdigest()[:12]}"
         return RayCrew(how.cluster, work, share, name, tasks, how.workers)
 
     def _parcel(self, task: Task) -> Parcel:
-        sees = tuple((path, path.stat().st_size) for path in files_of(task.job))
-        return Parcel(task, sees, self._slip(task.name))
+        sees: tuple[tuple[Path, int], ...] = ()
+        with suppress(OSError):
+            sees = tuple((path, path.stat().st_size) for path in files_of(task.job))
+        return Parcel(task, sees, self._slips.of(task.name))
 
     def _cargo(self, parcel: Parcel, answer: Delivery | Unseen) -> Parcel | None:
         """The same with the files, for a worker that asks for them."""
@@ -161,14 +176,14 @@ class BatchRun:
             return None
         files, fingerprint = {}, ""
         with suppress(OSError):  # what is not sent is told by the worker: it is not there
-            fingerprint = fingerprint_of(parcel.task.job, settings_of(self.work.using, self.work.reading))
+            fingerprint = fingerprint_of(parcel.task.job, self.work.settings)
             for path, _ in parcel.sees:
                 files[path] = path.read_bytes()
         return replace(parcel, task=replace(parcel.task, fingerprint=fingerprint), cargo=Cargo(files))
 
     def _rescued(self, parcel: Parcel) -> Delivery | None:
         """What a dead worker had in place."""
-        remove_partial(parcel.task.job.out)
+        remove_partial(parcel.task.job, self.work.using)
         row = read_slip(parcel.slip)
         return None if row is None else Delivery(Answer(row))
 
@@ -195,67 +210,15 @@ class BatchRun:
     def _take_up_slips(self) -> bool:
         """Write down what was finished and not told; whether there was any."""
         found = False
-        for slip in sorted(self._working.glob("*.json")):
-            row = read_slip(slip)
-            if row is not None and self.record.last.get(row["out"], {}).get("status") == "started":
+        for row in self._slips.taken_up():
+            if self.record.last.get(row["out"], {}).get("status") == "started":
                 self.record.write(row | {"ours": True})
                 found = True
-            slip.unlink(missing_ok=True)
         return found
 
-    def _slip(self, name: str) -> Path:
-        return self._working / f"{sha256(name.encode()).hexdigest()[:16]}.json"
-
     @property
-    def _working(self) -> Path:
-        return Path(os.path.abspath(self.out)) / WORKING
-
-    def _anything(self, job: Job) -> bool:
-        """Whether a file is where the job would write."""
-        if self.work.using.overlap == "settle" or not job.out.parent.is_dir():
-            return job.out.exists()
-        stem = outputs.stem_of(job.out)  # a mask an object, of names that are not known yet
-        return job.out.exists() or any(path.name.startswith(f"{stem}_") for path in job.out.parent.iterdir())
+    def _slips(self) -> Slips:
+        return Slips(Path(os.path.abspath(self.out)) / WORKING)
 
     def _name(self, job: Job) -> str:
         return os.path.relpath(job.out, self.out)
-
-
-def put_in_place(files: Mapping[Path, bytes], overwrite: bool, inputs: list[Path]) -> None:
-    """Write the outputs that a worker sent, each whole or not at all. Raises OutputError."""
-    for path in files:
-        outputs.check_file(path, inputs, overwrite)
-    for path, content in files.items():
-        outputs.make_folder(path.parent)
-        partial = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(f"{path} was not written: {error.strerror or error}") from None
-
-
-def remove_partial(out: Path) -> None:
-    """Remove what a process that was killed left half-written beside `out`: .XXXXXXXX.NAME, as io.writing names it."""
-    if out.parent.is_dir():
-        ours = re.compile(rf"\.[0-9a-f]{{8}}\.{re.escape(out.name)}")  # nothing more: other cases are being written
-        for path in out.parent.iterdir():
-            if ours.fullmatch(path.name):
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-
-
-def _in_place(row: Mapping[str, Any], job: Job) -> bool:
-    """Whether all masks of a done row are there. They are looked for beside `out`: the folder may have been moved."""
-    masks = row.get("outputs", {}).get("masks") or [job.out.name]
-    return all((job.out.parent / Path(mask).name).exists() for mask in masks)
-
-
-def _absolute(job: Job) -> Job:
-    """Workers have another working directory."""
-    scan = Path(os.path.abspath(job.scan)) if job.scan else None
-    prompts = Path(os.path.abspath(job.prompts)) if isinstance(job.prompts, Path) else job.prompts
-    return Job(scan, prompts, Path(os.path.abspath(job.out)), job.problem)

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from voxtrace import checkpoints
 from voxtrace.cli.batch_list import Job
 from voxtrace.cli.options import ModelOptions, ReadOptions
+from voxtrace.engines.finding import find_model
+from voxtrace.errors import VoxtraceError
 from voxtrace.hashing import sha256_of
 
 HEADERS = (".mhd", ".nhdr", ".hdr")  # their voxels lie in another file of the same stem
@@ -18,8 +21,21 @@ ELSEWHERE = {"device": None}  # options that say where it is computed, not what
 
 
 def settings_of(using: ModelOptions, reading: ReadOptions) -> str:
-    """The options that a result depends on, as text."""
-    return json.dumps({**vars(using), **vars(reading), **ELSEWHERE}, sort_keys=True, default=str)
+    """The options that a result depends on and the hash of the weights, as text. Reads a weights file that is not a
+    known one."""
+    options = {**vars(using), **vars(reading), **ELSEWHERE, "weights": _weights_hash(using)}
+    return json.dumps(options, sort_keys=True, default=str)
+
+
+def _weights_hash(using: ModelOptions) -> str:
+    """ "" where the weights are not here: they may be on the workers' machines."""
+    registered = checkpoints.lookup(using.model)
+    if registered and registered.sha256:
+        return registered.sha256
+    try:
+        return sha256_of(find_model(using.model, using.image_size).located().path)
+    except (VoxtraceError, OSError):
+        return ""
 
 
 def files_of(job: Job) -> list[Path]:
@@ -27,6 +43,17 @@ def files_of(job: Job) -> list[Path]:
     named = [*_scan_files(job.scan), *_prompts_file(job)]
     named += [path for mark in marks_with_files(job) for path in _members(mask_path(job, mark))]
     return list(dict.fromkeys(path for path in named if path.is_file()))
+
+
+def missing(job: Job) -> str:
+    """What is not there of a job's scan and prompts, in words; "" if they are."""
+    if job.scan is None:
+        return job.problem
+    if not any(path.is_file() for path in _scan_files(job.scan)):
+        return f"{job.scan} does not exist"
+    if isinstance(job.prompts, Path) and not job.prompts.is_file():
+        return f"the prompts file {job.prompts} does not exist"
+    return ""
 
 
 def prompts_folder(job: Job) -> Path:

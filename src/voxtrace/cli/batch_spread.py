@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from tyro.conf import arg
@@ -46,7 +46,15 @@ class SpreadOptions:
                 raise ClusterError(f"{name} {value}: at least {least}")
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
             raise ClusterError(f"--gpus-per-worker {self.gpus_per_worker}: a part of one GPU, or whole ones")
+        if not self.asked:
+            self._require_no_others()
         if self.cluster is not None:
             address_of(self.cluster)
         elif self.gpus_per_worker:
             raise ClusterError("--gpus-per-worker needs --cluster local: without Ray nobody shares the GPUs out")
+
+    def _require_no_others(self) -> None:
+        for one in fields(self):
+            if getattr(self, one.name) != one.default and one.name != "gpus_per_worker":
+                option = f"--{one.name.replace('_', '-')}"
+                raise ClusterError(f"{option} is about workers, and there are none; add --workers N or --cluster")

@@ -13,7 +13,7 @@ from typing import Any
 
 from voxtrace.cli.batch_case import Answer, CaseWork, Task
 from voxtrace.cli.batch_list import Job
-from voxtrace.cli.batch_record import as_line
+from voxtrace.cli.batch_slips import write_slip
 from voxtrace.cli.batch_sources import marks_with_files, mask_path, prompts_json
 
 
@@ -96,22 +96,6 @@ class WorkerWork:
             files = {_back(path, root): path.read_bytes() for path in _written(answer.row)}
             row = _told(answer.row, str(root))
         return Delivery(Answer(row, answer.fault), files=files)
-
-
-def write_slip(path: Path, row: dict[str, Any]) -> None:
-    """Word that a mask is in place, for whoever did not hear it from the worker. Whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(as_line(row), encoding="utf-8")
-    partial.replace(path)
-
-
-def read_slip(path: Path) -> dict[str, Any] | None:
-    """The row on a slip; None if there is none."""
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return row if isinstance(row, dict) and "out" in row else None
 
 
 def _under(root: Path, path: Path) -> Path:

@@ -47,7 +47,7 @@ class CacheOptions:
         named = os.environ.get(FOLDER, "")
         if self.no_cache or (self.cache is None and named.lower() == OFF):
             return None
-        return self.cache or (Path(named).expanduser() if named else checkpoints.home() / "features")
+        return (self.cache or Path(named or checkpoints.home() / "features")).expanduser()
 
     def limit(self) -> int | None:
         """Bytes; None for the default. Raises InputError."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 SUFFIX = ".features"
 UNFINISHED = ".unfinished"
+TAG = "CACHEDIR.TAG"  # backups leave folders out that hold a file of this name
 MOST = 4 * 2**30  # bytes, by default
 SHARE = 0.1  # of what the disk has free, by default
 DOWN_TO = 0.9  # of the limit, when something must go: so that it need not be looked for at every entry
@@ -70,7 +71,7 @@ def clear(folder: Path) -> tuple[int, int]:
     held = [*_files(folder, SUFFIX), *_files(folder, UNFINISHED)]
     for one in held:
         one.path.unlink(missing_ok=True)
-    for inner in folder.glob("[0-9a-f][0-9a-f]"):
+    for inner in folder.glob("[0-9a-f][0-9a-f]") if (folder / TAG).exists() else ():
         with suppress(OSError):  # it holds something that is not ours, or another process writes into it now
             inner.rmdir()
     return len(held), sum(one.size for one in held)

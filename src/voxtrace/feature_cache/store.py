@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxtrace.feature_cache.entry import FORMAT, DamagedError, pieces_of, read_entry
-from voxtrace.feature_cache.room import SUFFIX, UNFINISHED, make_room
+from voxtrace.feature_cache.room import SUFFIX, TAG, UNFINISHED, make_room
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 WAITING = 16  # entries that may wait to be written; on a disk slower than the net the rest is left out
 LOOK_EVERY = 16  # parts of the limit: after writing one of them, what other processes wrote is counted as well
-TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Kept by voxtrace; may be deleted. See docs/cache.md.\n"
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# Kept by voxtrace; may be deleted. See docs/cache.md.\n"
 
 
 def key_of(features_id: str, pixels: np.ndarray) -> str:
@@ -164,9 +164,9 @@ class FeatureStore:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tag = self.folder / "CACHEDIR.TAG"  # backups leave such folders out
+        tag = self.folder / TAG
         if not tag.exists():
-            tag.write_text(TAG, encoding="ascii")
+            tag.write_text(SIGNATURE, encoding="ascii")
 
     def _look(self) -> None:
         self._held, self._most = make_room(self.folder, self.limit)

@@ -166,7 +166,7 @@ def _write_frames(folder: Path, mask: np.ndarray, like: Video) -> None:
     """All PNGs beside the folder first; then they are moved in."""
     with _told(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+        temporary = folder.with_name(f".{uuid.uuid4().hex[:8]}.{folder.name}")  # as of a file
         try:
             temporary.mkdir()
             for stem, frame in zip(stems(like), mask, strict=True):
