@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from command_line import BOX, dice, true_lesion, write_picture, write_scan
 from voxtrace.engines import find_model
@@ -92,6 +93,15 @@ def test_onnx_runtime_draws_the_same(tmp_path):
         ran = run("segment", picture, *words)
         assert ran.returncode == 0, ran.stderr
     assert np.array_equal(read_mask(tmp_path / "openvino.png"), read_mask(tmp_path / "onnxruntime.png"))
+
+
+def test_a_mistake_told_while_graphs_are_opened_is_all_that_is_told(tmp_path):
+    Image.new("L", (50, 40)).save(tmp_path / "empty.png")
+    words = ("segment", tmp_path / "empty.png", "-o", tmp_path / "m.png", "--box", "10,20,20,32")
+    ran = run(*words, VOXTRACE_CACHE="off")
+    assert ran.returncode == 2, ran.stderr
+    assert "is empty" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_what_needs_torch_says_so(tmp_path):

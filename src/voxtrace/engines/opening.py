@@ -29,7 +29,8 @@ class Verb:
 
     def open_soon(self) -> None:
         """Begin to open it in a thread of its own; what goes wrong there is told when it is called."""
-        threading.Thread(target=self._try, name=f"voxtrace-open-{self._graph.path.stem}", daemon=True).start()
+        # No daemon: a process that ends while OpenVINO compiles in one is aborted, whatever its own exit code.
+        threading.Thread(target=self._try, name=f"voxtrace-open-{self._graph.path.stem}").start()
 
     def _try(self) -> None:
         with self._lock, suppress(VoxtraceError):
