@@ -113,6 +113,65 @@ def test_a_graph_that_is_none_is_told(exported, runtime):
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_folder_of_links_is_a_model(exported, runtime, monkeypatch):
+    """As Hugging Face's cache has them: each file a link to another folder, where it has another name."""
+    pytest.importorskip(runtime)
+    monkeypatch.setenv("VOXTRACE_CACHE", "off")
+    blobs = exported.parent / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate(sorted(exported.iterdir())):
+        path.rename(blobs / str(number)).chmod(0o444)
+        path.symlink_to(blobs / str(number))
+    engine = open_engine(str(exported), "cpu", engine=runtime, precision="fp32")
+    assert engine.encode([FRAME])[0].shape == FRAME.shape[:2]
+
+
+def configured_anew(folder: Path, **config: object) -> None:
+    """Change what the description says of the net."""
+    fields = json.loads((folder / "voxtrace.json").read_text())
+    fields["config"] |= config
+    (folder / "voxtrace.json").write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("multimask", 3), ("multimask", [1]), ("hint_size", "x"), ("image_size", 0), ("image_size", True), ("zoom", "2")],
+)
+def test_a_config_that_means_nothing_is_told(exported, name, value):
+    configured_anew(exported, **{name: value})
+    with pytest.raises(ModelError, match=f"config has {name} .*export the net again"):
+        open_engine(str(exported), "cpu", engine="openvino")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_config_of_another_net_is_told(exported, runtime):
+    pytest.importorskip(runtime)
+    configured_anew(exported, image_size=64)
+    with pytest.raises(ModelError, match=r"encode\.onnx does not do what .*voxtrace\.json says"):
+        open_engine(str(exported), "cpu", engine=runtime).encode([FRAME])
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_of_another_verb_is_told(exported, runtime):
+    pytest.importorskip(runtime)
+    described_anew(exported, "encode", (exported / "given.onnx").read_bytes())
+    with pytest.raises(ModelError, match=r"encode\.onnx does not do what .* wants .*masks"):
+        open_engine(str(exported), "cpu", engine=runtime).encode([FRAME])
+
+
+@pytest.mark.torch
+def test_weights_beside_a_damaged_description_run_on_torch(exported):
+    pytest.importorskip("torch")
+    (exported / "voxtrace.json").write_text('{"format": 99}')
+    weights = str(exported / "voxtrace-small.safetensors")
+    with pytest.warns(UserWarning, match="format 99.*PyTorch runs the weights instead"):
+        assert not isinstance(open_engine(weights, "cpu"), GraphEngine)
+    assert not isinstance(open_engine(weights, "cpu", engine="torch"), GraphEngine)
+    with pytest.raises(ModelError, match="format 99"):
+        open_engine(weights, "cpu", engine="openvino")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_the_same_question_has_the_same_answer_and_leaves_its_arrays_alone(runtime):
     """A runtime that works in place, or keeps something between calls, would differ from the second call on."""
     pytest.importorskip(runtime)

@@ -46,6 +46,8 @@ def open_engine(
             if engine != "auto" or not installed("torch"):
                 raise
             warnings.warn(f"{error}. PyTorch runs the weights instead.", stacklevel=2)
+    elif found.damaged and engine == "auto":
+        warnings.warn(f"{found.why_no_graphs}. PyTorch runs the weights instead.", stacklevel=2)
     return _on_torch(found, device, choice.precision, asked=precision)
 
 

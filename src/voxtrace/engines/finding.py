@@ -8,17 +8,19 @@ from pathlib import Path
 from voxtrace import checkpoints
 from voxtrace.checkpoints import Located
 from voxtrace.engines.graph_files import GraphFiles, find_graphs, read_description, read_graphs
+from voxtrace.errors import CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
     """weights: a name or file, as `checkpoints.resolve` takes it. folder: of its graphs. why_no_graphs: in words, where
-    there are none that could be run as asked; else ""."""
+    there are none that could be run as asked; else "". damaged: whether there is a description that cannot be used."""
 
     weights: str | Path
     image_size: int | None
     folder: Path | None
     why_no_graphs: str
+    damaged: bool = False
 
     def located(self) -> Located:
         """The weights, for PyTorch. Raises ModelError, CheckpointError."""
@@ -37,7 +39,10 @@ def find_model(model: str, image_size: int | None = None) -> FoundModel:
         fields = read_description(folder)
         return _found(folder / fields.weights, image_size, folder)
     located = checkpoints.resolve(model, image_size)
-    graphs = find_graphs(located.path)
+    try:
+        graphs = find_graphs(located.path)
+    except CheckpointError as error:  # the weights do not need what lies beside them
+        return FoundModel(model, image_size, None, str(error), damaged=True)
     if graphs is None:
         return FoundModel(model, image_size, None, f"{located.name} has no exported graphs")
     return _found(model, located.image_size, graphs)

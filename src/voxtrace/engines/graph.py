@@ -41,10 +41,10 @@ class GraphEngine(OnGraphs):
 
     def __init__(self, files: GraphFiles, runtime: Runtime) -> None:
         super().__init__(files, runtime)
-        self.zoom: float | None = self.configured("zoom")
-        self._hint_size = int(self.configured("hint_size"))
+        self.zoom: float | None = self._zoom()
+        self._hint_size = self.pixels("hint_size")
         self._hinted = bool(self.configured("hinted"))
-        self._few, self._many = self.configured("multimask")
+        self._few, self._many = self._ambiguous()
 
     def encode(self, frames: Sequence[np.ndarray]) -> list[GraphFeatures]:
         """Encode (H, W, 3) uint8 frames, squashed to the net's square."""
@@ -80,6 +80,19 @@ class GraphEngine(OnGraphs):
             GraphEntry(frame, prompted, float(score), float(iou), kept, pointer, logits, embedding, image)
             for score, iou, kept, pointer, logits in rows
         ]
+
+    def _zoom(self) -> float | None:
+        zoom = self.configured("zoom")
+        if zoom is not None and (type(zoom) not in (int, float) or zoom < 1):
+            self.refuse("zoom")
+        return zoom
+
+    def _ambiguous(self) -> tuple[int, int]:
+        """Of so few to so many clicks the best of three masks is taken."""
+        counts = self.configured("multimask")
+        if not isinstance(counts, list | tuple) or [type(one) for one in counts] != [int, int]:
+            self.refuse("multimask")
+        return counts[0], counts[1]
 
     def _begin(self, shape: tuple[int, int], maps: dict[str, np.ndarray], prompts: list[FramePrompt]) -> Heads:
         size, count = self.image_size, len(prompts)

@@ -30,6 +30,7 @@ class Graph:
 
     path: Path
     sha256: str
+    weights: Path
     weights_sha256: str
 
 
@@ -93,8 +94,10 @@ def read_graphs(folder: Path) -> GraphFiles:
 def _complete(path: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise CheckpointError(f"{path} lacks {error}; export the net again") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); export the net again") from error
 
 
 def _checked(folder: Path, fields: Mapping[str, Any]) -> GraphFiles:
@@ -107,7 +110,7 @@ def _checked(folder: Path, fields: Mapping[str, Any]) -> GraphFiles:
     for verb in VERBS[family]:
         path, own = _beside(folder, fields["graphs"][verb]["file"]), str(fields["graphs"][verb]["sha256"])
         _check(path, own, f"{DESCRIPTION} describes another graph")
-        graphs[verb] = Graph(path, own, expected)
+        graphs[verb] = Graph(path, own, weights, expected)
     return GraphFiles(folder, str(fields["model"]), family, fields["config"], graphs, weights)
 
 

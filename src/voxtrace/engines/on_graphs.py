@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class OnGraphs:
         self.files = files
         self.runtime = runtime
         self.name = files.model
-        self.image_size = int(self.configured("image_size"))
+        self.image_size = self.pixels("image_size")
         self._verbs = {verb: Verb(graph, runtime) for verb, graph in files.graphs.items()}
 
     @property
@@ -60,6 +60,17 @@ class OnGraphs:
         if name not in self.files.config:
             raise ModelError(f"{self.files.folder}: its config lacks {name!r}; export the net again")
         return self.files.config[name]
+
+    def pixels(self, name: str) -> int:
+        """The same, of a field that counts pixels."""
+        value = self.configured(name)
+        if type(value) is not int or value < 1:
+            self.refuse(name)
+        return value
+
+    def refuse(self, name: str) -> NoReturn:
+        """Raise ModelError for a field that holds nothing that could be meant."""
+        raise ModelError(f"{self.files.folder}: its config has {name} {self.configured(name)!r}; export the net again")
 
 
 def own_maps(features: Any) -> dict[str, np.ndarray]:

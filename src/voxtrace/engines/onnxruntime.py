@@ -8,8 +8,8 @@ import numpy as np
 
 from voxtrace.engines.cpu import threads
 from voxtrace.engines.graph_files import Graph
-from voxtrace.engines.runtime import Run
-from voxtrace.errors import MissingDependencyError, ModelError
+from voxtrace.engines.runtime import Run, given, unfit
+from voxtrace.errors import MissingDependencyError, ModelError, VoxtraceError
 
 
 class OnnxRuntime:
@@ -41,7 +41,12 @@ class OnnxRuntime:
         outputs = [one.name for one in session.get_outputs()]
 
         def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            found = session.run(outputs, {name: np.asarray(inputs[name], order="C") for name in names})
+            try:
+                found = session.run(outputs, given(graph, names, inputs))
+            except VoxtraceError:
+                raise
+            except Exception as error:  # as above
+                raise unfit(graph, str(error).splitlines()[0]) from error
             return dict(zip(outputs, found, strict=True))
 
         return run

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import numpy as np
 from voxtrace.engines.compiled import CompiledGraphs
 from voxtrace.engines.cpu import this_cpu, threads
 from voxtrace.engines.graph_files import Graph
-from voxtrace.engines.runtime import Run
+from voxtrace.engines.runtime import Run, given, unfit
 from voxtrace.errors import MissingDependencyError, ModelError
 
 if TYPE_CHECKING:
@@ -50,7 +53,10 @@ class OpenVino:
         outputs = [one.get_any_name() for one in compiled.outputs]
 
         def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            found = request.infer({name: np.asarray(inputs[name], order="C") for name in names}, share_inputs=True)
+            try:
+                found = request.infer(given(graph, names, inputs), share_inputs=True)
+            except RuntimeError as error:
+                raise unfit(graph, _last_line(error)) from error
             return {name: found[index] for index, name in enumerate(outputs)}
 
         return run
@@ -65,7 +71,8 @@ class OpenVino:
             except (RuntimeError, TypeError) as error:
                 self._kept.foreign(key, str(error))
         try:
-            compiled = self._core.compile_model(self._core.read_model(graph.path), "CPU", self._config)
+            with _without_links(graph) as path:
+                compiled = self._core.compile_model(self._core.read_model(path), "CPU", self._config)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot run {graph.path}: {_last_line(error)}") from error
         if self._kept is not None:
@@ -82,6 +89,19 @@ def _openvino() -> Any:
     except ImportError as error:
         raise MissingDependencyError("openvino", "openvino", f"--engine openvino ({error})") from None
     return openvino
+
+
+@contextmanager
+def _without_links(graph: Graph) -> Iterator[Path]:
+    """The graph with its weights beside it. OpenVINO refuses weights that a link leads to elsewhere, as Hugging Face's
+    cache and some installers lay files out; copies serve while it compiles."""
+    if graph.weights.resolve().parent == graph.path.parent.resolve():
+        yield graph.path
+        return
+    with tempfile.TemporaryDirectory(prefix="voxtrace-") as folder:
+        for path in (graph.weights, graph.path):
+            shutil.copy(path, folder)
+        yield Path(folder) / graph.path.name
 
 
 @contextmanager
