@@ -11,9 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from command_line import CommandLine
 
-os.environ["VOXTRACE_CACHE"] = "off"  # no test, nor a process that one starts, writes to the user's own cache
-
-# What a run keeps on disk to save time must not save it for the next one: that would hide what was broken in between.
+# No test, nor a process that one starts, writes to the caches of the user. What a run keeps on disk to save time must
+# not save it for the next one: that would hide what was broken in between.
 KEPT = tempfile.TemporaryDirectory(prefix="voxtrace-tests-")
 os.environ["VOXTRACE_CACHE"] = KEPT.name
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the address that others see
 START_S = 90.0
+THREADS = {"VOXTRACE_THREADS": "1"}  # as many as a worker has: sums are split among threads
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,7 @@ class TwoNodes:
 
     def begins(self, *words: object) -> subprocess.Popen[str]:
         """`voxtrace batch` with these words, as a process."""
-        command = [sys.executable, "-m", "voxtrace", "batch", *map(str, words)]
-        return subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        return begins(self.environment, *words)
 
     def log(self, run: Path) -> list[tuple[str, str, int]]:
         """(begins or ends, case, process) of the workers of the batch in `run`, without order between workers."""
@@ -57,12 +55,18 @@ class TwoNodes:
         raise AssertionError("no gcs_server runs")
 
 
+def begins(environment: dict[str, str], *words: object) -> subprocess.Popen[str]:
+    """`voxtrace batch` with these words, as a process."""
+    command = [sys.executable, "-m", "voxtrace", "batch", *map(str, words)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """A core each; only programs with this cluster's token are let in."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path is short
     environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment |= {"VOXTRACE_THREADS": "1"}  # as many as a worker has: sums are split among threads
+    environment |= THREADS
     # Else the server for clients, which forks for each, now and then loses a child to gRPC's threads.
     environment |= {"GRPC_ENABLE_FORK_SUPPORT": "0"}
     port, client = free_port(), free_port()

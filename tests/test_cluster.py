@@ -10,7 +10,8 @@ import pytest
 
 from chores import Broken, Chore, Diary
 from voxtrace.cluster import Finished, Lost, Processes, Share, spread
-from voxtrace.cluster.joining import address_of, room_for
+from voxtrace.cluster.address import address_of
+from voxtrace.cluster.joining import room_for
 from voxtrace.errors import ClusterError
 
 

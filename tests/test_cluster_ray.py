@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -13,29 +15,56 @@ import pytest
 
 from command_line import write_mask, write_scan
 from phantoms import lesion
-from ray_kit import TwoNodes, alive, two_nodes, wait_for
+from ray_kit import THREADS, TwoNodes, alive, begins, two_nodes, wait_for
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("ray")]  # one cluster for all
 
 SHAPE = (3, 24, 28)
+CASES = 6
 BOX = {"kind": "box", "z": 1, "y0": 5, "x0": 12, "y1": 15, "x1": 22}
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def scans(tmp_path_factory):
+    """CASES phantoms, and a mask of what is on their middle slice."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number in range(CASES):
+        write_scan(folder / f"s{number}.nii.gz", SHAPE, seed=number)
+    mask = np.zeros(SHAPE, bool)
+    mask[1] = lesion(SHAPE)[1]
+    write_mask(folder / "marked.nii.gz", mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_process(scans, tmp_path_factory):
+    """The masks of all cases as a command without workers makes them; it runs while the cluster starts."""
+    out = tmp_path_factory.mktemp("alone")
+    return begins(os.environ | THREADS, write_list(scans, "alone", CASES), "-o", out), out
+
+
+@pytest.fixture(scope="module")
+def cluster(one_process):
     with two_nodes() as nodes:
         yield nodes
 
 
-def write_list(folder: Path, run: str, cases: int, **prompts: object) -> Path:
-    """A list of phantoms whose masks are called RUN0, RUN1, ...: so the workers' logs are told apart."""
-    folder.mkdir(exist_ok=True)
+@pytest.fixture(scope="module")
+def alone(one_process, cluster):
+    driver, out = one_process
+    ended(driver)
+    return {number: data for number, data in enumerate(masks(out).values())}
+
+
+def write_list(folder: Path, run: str, cases: int) -> Path:
+    """A list of phantoms whose masks are called RUN0, RUN1, ...: so the workers' logs are told apart. Every second one
+    is marked by a mask's file."""
     lines = []
     for number in range(cases):
-        scan = write_scan(folder / f"s{number}.nii.gz", SHAPE, seed=number)
-        marks = {"objects": [{"name": "lesion", "prompts": [prompts or BOX]}]}
-        lines.append(json.dumps({"scan": str(scan), "prompts": marks, "out": f"{run}{number}.nii.gz"}))
+        mark = BOX if number % 2 else {"kind": "mask", "file": str(folder / "marked.nii.gz")}
+        marks = {"objects": [{"name": "lesion", "prompts": [mark]}]}
+        lines.append(json.dumps({"scan": f"s{number}.nii.gz", "prompts": marks, "out": f"{run}{number}.nii.gz"}))
     path = folder / f"{run}.jsonl"
     path.write_text("\n".join(lines))
     return path
@@ -90,40 +119,42 @@ class Killer:
                     os.kill(process, signal.SIGKILL)
 
 
-def test_both_nodes_work_and_masks_are_those_of_one_process(cluster, tmp_path):
-    cases = write_list(tmp_path / "cases", "even", 4)
+def test_both_nodes_work_and_what_they_do_not_see_is_sent_to_them(cluster, scans, alone, voxtrace, tmp_path):
+    cases, out = write_list(scans, "sent", 4), tmp_path / "sent"
     with cases.open("a") as file:
-        file.write('\n{"scan": "missing.nii.gz", "prompts": {"objects": []}, "out": "even9.nii.gz"}')
-    alone = cluster.begins(cases, "-o", tmp_path / "alone", "--json")
-    out, err = ended(cluster.begins(cases, "-o", tmp_path / "even", "--cluster", cluster.client, "--json"), 3)
-    told_of = json.loads(out)
-    assert (told_of["done"], told_of["failed"]) == (4, 1), err
-    assert "missing.nii.gz" in told_of["results"][-1]["error"]
-    assert told_of["results"][-1]["error_type"] == "InputError"
-    assert len({row["node"].split()[2] for row in told_of["results"]}) == 2
-    assert all(row["took_s"] >= row["seconds"] > 0 for row in told_of["results"][:-1])
-    ended(alone, 3)
-    assert masks(tmp_path / "even") == masks(tmp_path / "alone")
-    assert sorted(path.name for path in (tmp_path / "even").iterdir())[:2] == ["batch.jsonl", "even0.nii.gz"]
+        file.write('\n{"scan": "missing.nii.gz", "prompts": {"objects": []}, "out": "sent9.nii.gz"}')
+    words = (cases, "-o", out, "--cluster", cluster.client, "--json", "--preview", "--send")
+    text, err = ended(cluster.begins(*words), 3)
+    results = json.loads(text)["results"]
+    assert [row["status"] for row in results] == [*["done"] * 4, "failed"], err
+    assert "missing.nii.gz" in results[-1]["error"]
+    assert results[-1]["error_type"] == "InputError"
+    assert len({row["node"].split()[2] for row in results}) == 2
+    assert all(row["took_s"] >= row["seconds"] > 0 for row in results[:-1])
+    assert results[0]["outputs"]["masks"] == [str(out / "sent0.nii.gz")]
+    assert (out / "sent1.preview.png").stat().st_size > 1000
+    assert masks(out) == {f"sent{n}.nii.gz": alone[n] for n in range(4)}
+    assert sorted(path.name for path in out.iterdir())[:2] == ["batch.jsonl", "sent0.nii.gz"]
+    # They are known again as the same work by a run that sends nothing.
+    assert "4 skipped, 1 failed" in voxtrace("batch", cases, "-o", out).out
 
 
 @pytest.fixture(scope="module")
-def killed(cluster, tmp_path_factory):
+def killed(cluster, scans, tmp_path_factory):
     """A run of 5 cases: case 1 takes every worker with it, case 3 the first."""
-    folder = tmp_path_factory.mktemp("killed")
-    cases, out = write_list(folder / "cases", "killed", 5), folder / "killed"
+    cases, out = write_list(scans, "killed", 5), tmp_path_factory.mktemp("killed") / "killed"
     with Killer(cluster, out, {"killed1.nii.gz": 99, "killed3.nii.gz": 1}) as killer:
         driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address, "--json", "--retries", "1")
         text, _ = ended(driver, 3)
     return json.loads(text), out, killer.killed
 
 
-def test_a_case_whose_worker_was_killed_is_done_again_and_no_other(cluster, killed):
+def test_a_case_whose_worker_was_killed_is_done_again_and_no_other(cluster, killed, alone):
     _, out, deaths = killed
     assert {name for name, _ in deaths} == {"killed1.nii.gz", "killed3.nii.gz"}
     begun = told(cluster, out, "begins")
     assert begun == {f"killed{n}.nii.gz": 2 if n in (1, 3) else 1 for n in range(5)}
-    assert set(masks(out)) == {f"killed{n}.nii.gz" for n in range(5) if n != 1}
+    assert masks(out) == {f"killed{n}.nii.gz": alone[n] for n in range(5) if n != 1}
     assert set(done(out).values()) == {1}
 
 
@@ -135,8 +166,8 @@ def test_a_case_that_kills_its_workers_is_a_failed_one(killed):
     assert "process died" in results[1]["error"]
 
 
-def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(cluster, tmp_path):
-    cases, out = write_list(tmp_path / "cases", "resumed", 6), tmp_path / "resumed"
+def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(cluster, scans, alone, tmp_path):
+    cases, out = write_list(scans, "resumed", 6), tmp_path / "resumed"
     # Through ray://, for there the workers of a killed driver go on for half a minute.
     words = (cases, "-o", out, "--cluster", cluster.client, "--json")
     driver = cluster.begins(*words)
@@ -149,13 +180,13 @@ def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(cluster, tmp_pa
     results = json.loads(text)["results"]
     assert {row["out"] for row in results if row["status"] == "skipped"} >= set(first)
     assert done(out) == {f"resumed{n}.nii.gz": 1 for n in range(6)}
-    assert set(masks(out)) == set(done(out))
+    assert masks(out) == {f"resumed{n}.nii.gz": alone[n] for n in range(6)}
     assert set(told(cluster, out, "ends").values()) == {1}
     assert all(told(cluster, out, "begins")[name] == 1 for name in first)
 
 
-def test_interrupted_workers_end_and_the_record_is_whole(cluster, tmp_path):
-    cases, out = write_list(tmp_path / "cases", "stopped", 6), tmp_path / "stopped"
+def test_interrupted_workers_end_and_the_record_is_whole(cluster, scans, tmp_path):
+    cases, out = write_list(scans, "stopped", 6), tmp_path / "stopped"
     driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address)
     wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
     driver.send_signal(signal.SIGINT)
@@ -166,38 +197,17 @@ def test_interrupted_workers_end_and_the_record_is_whole(cluster, tmp_path):
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
 
 
-def test_workers_that_do_not_see_the_files_are_sent_them(cluster, tmp_path):
-    mask = np.zeros(SHAPE, bool)
-    mask[1] = lesion(SHAPE)[1]
-    marked = write_mask(tmp_path / "marked.nii.gz", mask)
-    cases = write_list(tmp_path / "cases", "sent", 2, kind="mask", file=str(marked))
-    alone = cluster.begins(cases, "-o", tmp_path / "alone")
-    words = (cases, "-o", tmp_path / "sent", "--cluster", cluster.address, "--json", "--preview", "--send")
-    text, err = ended(cluster.begins(*words))
-    results = json.loads(text)["results"]
-    assert [row["status"] for row in results] == ["done", "done"], err
-    assert results[0]["outputs"]["masks"] == [str(tmp_path / "sent" / "sent0.nii.gz")]
-    assert (tmp_path / "sent" / "sent1.preview.png").stat().st_size > 1000
-    ended(alone)
-    assert masks(tmp_path / "sent") == masks(tmp_path / "alone")
-    # They are known again as the same work by a run that sends nothing.
-    assert "2 skipped" in ended(cluster.begins(cases, "-o", tmp_path / "sent"))[0]
-
-
-def test_shares_that_no_node_has_are_told_at_once(cluster, tmp_path):
-    cases = write_list(tmp_path / "cases", "large", 1)
+def test_shares_that_no_node_has_are_told_at_once(cluster, scans, tmp_path):
+    cases = write_list(scans, "large", 1)
     driver = cluster.begins(cases, "-o", tmp_path / "o", "--cluster", cluster.address, "--cpus-per-worker", 2)
     _, err = ended(driver, 2)
     assert "no machine of it has 2 CPU for a worker" in err
 
 
-def test_a_cluster_of_another_version_is_told_by_its_version(cluster, tmp_path):
-    import subprocess
-    import sys
-
+def test_a_cluster_of_another_version_is_told_by_its_version(cluster, scans, tmp_path):
     import ray
 
-    cases = write_list(tmp_path / "cases", "older", 1)
+    cases = write_list(scans, "older", 1)
     words = ["batch", str(cases), "-o", str(tmp_path / "o"), "--cluster", cluster.address]
     program = f"import ray; ray.__version__ = '2.1.0'; from voxtrace.cli import main; exit(main({words!r}))"
     ran = subprocess.run(
@@ -215,15 +225,14 @@ def test_a_cluster_of_another_version_is_told_by_its_version(cluster, tmp_path):
     assert ray.__version__ in ran.stderr
 
 
-def test_a_cluster_that_goes_down_is_told_and_what_it_finished_is_kept(cluster, tmp_path):
+def test_a_cluster_that_goes_down_is_told_and_what_it_finished_is_kept(cluster, scans, voxtrace, tmp_path):
     """The last one: nothing is left of the cluster."""
-    cases, out = write_list(tmp_path / "cases", "gone", 6), tmp_path / "gone"
+    cases, out = write_list(scans, "gone", 6), tmp_path / "gone"
     driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address)
     wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
     os.kill(cluster.head_process(), signal.SIGKILL)
     _, err = ended(driver, 2)
     assert f"the cluster {cluster.address} is gone; the same command goes on where it was" in err
-    text, _ = ended(cluster.begins(cases, "-o", out, "--json"))
-    results = json.loads(text)["results"]
+    results = voxtrace("batch", cases, "-o", out, "--json").json["results"]
     assert {row["status"] for row in results} == {"done", "skipped"}
     assert done(out) == {f"gone{n}.nii.gz": 1 for n in range(6)}

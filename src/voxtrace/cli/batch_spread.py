@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from voxtrace.cluster.joining import address_of
+from voxtrace.cluster.address import address_of
 from voxtrace.errors import ClusterError
 
 

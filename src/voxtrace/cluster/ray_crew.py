@@ -11,9 +11,10 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from voxtrace import __version__
+from voxtrace.cluster.address import LOCAL, is_lost
 from voxtrace.cluster.crew import Answered, Event, Gone, Share, Up
 from voxtrace.cluster.hand import Hand
-from voxtrace.cluster.joining import is_lost, joined, room_for
+from voxtrace.cluster.joining import joined, room_for
 from voxtrace.errors import ClusterError, ClusterLost
 
 PATIENCE_S = 30.0
@@ -49,7 +50,7 @@ class RayCrew:
         self._ray = self._stack.enter_context(joined(self.address, self.share, wanted))
         try:
             room = room_for(self._ray, self.share)
-            if wanted is None and not room:
+            if not room and (wanted is None or self.address == LOCAL):  # any other cluster may grow
                 raise ClusterError(self._too_little())
             self.workers = min(wanted or room, self.tasks)
             self._end_the_forgotten()

@@ -10,6 +10,8 @@ from voxtrace.errors import GeometryError, InputError, VoxtraceError
 from voxtrace.io import npz, nrrd, picture
 from voxtrace.io.labels import as_labels
 from voxtrace.io.reading import Scan, damaged, head_of, read_place, reader_of, split_path, stems
+from voxtrace.mapped import let_go
+from voxtrace.scratch import zeros
 from voxtrace.volume import Picture, Video, Volume
 
 
@@ -101,10 +103,11 @@ def _mask_frames(folder: Path, like: Video) -> np.ndarray:
     matched = [(index, found[stem]) for index, stem in enumerate(stems(like)) if stem in found]
     if not matched:
         raise InputError(f"{folder} holds no mask named like a frame, as {stems(like)[0]}.png")
-    frames = np.zeros(like.shape, np.uint32)
+    frames = zeros(like.shape, np.uint32)
     for index, path in matched:
         mask, _ = _labels(path, None)
         if mask.shape != like.shape[1:]:
             raise GeometryError(f"the mask {path} has shape {mask.shape}, the video's frames {like.shape[1:]}")
         frames[index] = mask
+        let_go(frames)
     return as_labels(frames, folder)
