@@ -11,7 +11,7 @@ import pytest
 from chores import Broken, Chore, Diary
 from voxtrace.cluster import Finished, Lost, Processes, Share, spread
 from voxtrace.cluster.address import address_of
-from voxtrace.cluster.joining import room_for
+from voxtrace.cluster.joining import folder_for_ray, room_for
 from voxtrace.errors import ClusterError
 
 
@@ -148,3 +148,25 @@ def test_room_is_counted_machine_by_machine(share, room):
             ]
 
     assert room_for(Nodes, share) == room
+
+
+def test_the_folder_of_a_killed_program_is_removed_by_the_next_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = [tmp_path / f"voxtrace-ray-{os.getpid()}-a", tmp_path / "voxtrace-ray-mine-a", tmp_path / "other"]
+    for folder in (tmp_path / f"voxtrace-ray-{ended.pid}-a", *kept):
+        folder.mkdir()
+    new = Path(folder_for_ray())
+    assert new.is_dir()
+    assert {path for path in tmp_path.iterdir() if path != new} == set(kept)
+    new.rmdir()
+
+
+def test_a_deep_folder_for_temporary_files_is_no_place_for_sockets(tmp_path, monkeypatch):
+    deep = tmp_path / ("d" * 50)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    folder = folder_for_ray()
+    assert len(folder) <= 46
+    os.rmdir(folder)

@@ -204,6 +204,13 @@ def test_shares_that_no_node_has_are_told_at_once(cluster, scans, tmp_path):
     assert "no machine of it has 2 CPU for a worker" in err
 
 
+def test_a_gpu_that_this_machine_has_not_is_not_waited_for(scans, tmp_path):
+    words = ("--cluster", "local", "--workers", 1, "--gpus-per-worker", 99)
+    driver = begins(dict(os.environ), write_list(scans, "cards", 1), "-o", tmp_path / "o", *words)
+    _, err = ended(driver, 2)
+    assert "no machine of it has 1 CPU and 99 GPU for a worker" in err
+
+
 def test_a_cluster_of_another_version_is_told_by_its_version(cluster, scans, tmp_path):
     import ray
 

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from voxtrace.cluster.address import LOCAL, address_of, is_lost, problem, require_ray
@@ -20,6 +21,8 @@ from voxtrace.errors import ClusterError, MissingDependencyError
 
 NAMESPACE = "voxtrace"
 OBJECT_STORE_BYTES = 200_000_000  # tasks are names of files; Ray would set aside a third of the memory
+PREFIX = "voxtrace-ray-"
+SHORT, LONGEST = "/tmp", 46  # bytes: Ray adds 61 for its sockets, and a socket's path has at most 107
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent out
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its C++ part writes to our stderr
@@ -41,7 +44,7 @@ def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
         os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
     ray = _ray()
     require_ray(address)
-    folder = tempfile.mkdtemp(prefix="voxtrace-ray-") if told == LOCAL else None
+    folder = folder_for_ray() if told == LOCAL else None
     try:
         _init(ray, address, _connecting(told) if folder is None else _starting(folder, share, workers))
         logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -50,6 +53,31 @@ def joined(address: str, share: Share, workers: int | None) -> Iterator[Any]:
         _leave(ray, address)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_for_ray() -> str:
+    """A fresh folder for a cluster of this machine's own. Those of programs that were killed are removed meanwhile."""
+    usual = tempfile.gettempdir()
+    for place in {usual, SHORT}:
+        for left in Path(place).glob(f"{PREFIX}*-*"):
+            process = left.name[len(PREFIX) :].partition("-")[0]
+            if process.isdecimal() and not _runs(int(process)):
+                shutil.rmtree(left, ignore_errors=True)
+    prefix = f"{PREFIX}{os.getpid()}-"
+    deep = len(os.fsencode(usual)) + len(prefix) + 9 > LONGEST
+    return tempfile.mkdtemp(prefix=prefix, dir=SHORT if deep and os.path.isdir(SHORT) else usual)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # there the same call would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _init(ray: Any, address: str, words: dict[str, Any], tries: int = 2) -> None:
