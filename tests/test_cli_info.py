@@ -80,6 +80,17 @@ def test_doctor_says_what_runs_a_model_and_why(voxtrace, monkeypatch):
     assert voxtrace("doctor").code == 2, "what voxtrace itself needs is missing"
 
 
+def test_doctor_counts_threads_and_tells_a_count_that_is_none(voxtrace, monkeypatch):
+    monkeypatch.setattr(doctor, "_torch", list)
+    monkeypatch.setattr(choosing, "installed", lambda package: package == "openvino")
+    monkeypatch.setenv("VOXTRACE_THREADS", "3")
+    assert "; 3 threads" in voxtrace("doctor").out
+    monkeypatch.setenv("VOXTRACE_THREADS", "many")
+    ran = voxtrace("doctor")
+    assert ran.code == 2
+    assert "VOXTRACE_THREADS=many" in ran.out
+
+
 def test_doctor_notices_damaged_weights(voxtrace, tmp_path, monkeypatch):
     monkeypatch.setenv("VOXTRACE_HOME", str(tmp_path))
     monkeypatch.setattr(doctor, "PACKAGES", {})

@@ -29,6 +29,16 @@ def test_what_is_kept_comes_back_to_its_key_alone(kept):
     assert kept.read((*KEY[:2], "a runtime 1.1")) is None
 
 
+def test_a_file_where_the_folder_should_be_is_told_once(tmp_path, recwarn):
+    (tmp_path / "file").write_bytes(b"")
+    kept = CompiledGraphs(tmp_path / "file" / "compiled")
+    assert kept.read(KEY) is None
+    kept.write(KEY, b"compiled")
+    assert [str(one.message).partition(" (")[0] for one in recwarn] == [
+        f"compiled graphs are not kept in {kept.folder}",
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 500], ids=["empty", "cut short", "foreign"])
 def test_a_damaged_file_is_told_and_removed(kept, content):
     kept.write(KEY, b"compiled")

@@ -13,7 +13,7 @@ from voxtrace import __version__, checkpoints, engines
 from voxtrace.checkpoints.download import expected_hash
 from voxtrace.cli.terminal import megabytes, print_json, say
 from voxtrace.engines import compiled
-from voxtrace.engines.cpu import this_cpu
+from voxtrace.engines.cpu import this_cpu, threads, threads_text
 from voxtrace.errors import VoxtraceError
 from voxtrace.hashing import sha256_of
 
@@ -113,11 +113,13 @@ def _engine() -> list[Found]:
     try:
         found = engines.find_model(engines.DEFAULT_MODEL)
         choice = engines.choose(why_no_graphs=found.why_no_graphs)
+        why = choice.why
         if choice.engine != "torch":
             found.graphs()
+            why += f"; {threads_text(threads())}"
     except VoxtraceError as error:
         return [Found("engine", f"none runs {engines.DEFAULT_MODEL}", False, str(error))]
-    return [Found("engine", choice.why), _compiled()]
+    return [Found("engine", why), _compiled()]
 
 
 def _compiled() -> Found:

@@ -43,7 +43,7 @@ class CompiledGraphs:
         path = self._path(key)
         try:
             whole = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter is told by `write`
             return None
         except OSError as error:
             _note(f"the compiled graph {path} cannot be read ({error.strerror}); it is compiled anew")

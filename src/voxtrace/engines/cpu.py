@@ -61,3 +61,8 @@ def threads() -> int | None:
         if text:
             return int(text)
     return None
+
+
+def threads_text(count: int | None) -> str:
+    """What `threads` says, in words."""
+    return "all cores" if count is None else "1 thread" if count == 1 else f"{count} threads"

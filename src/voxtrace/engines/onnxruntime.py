@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from voxtrace.engines.cpu import threads
+from voxtrace.engines.cpu import threads, threads_text
 from voxtrace.engines.graph_files import Graph
 from voxtrace.engines.runtime import Run, given, unfit
 from voxtrace.errors import MissingDependencyError, ModelError, VoxtraceError
@@ -28,8 +28,7 @@ class OnnxRuntime:
         count = threads()
         if count is not None:
             self._options.intra_op_num_threads = count
-        used = f"{count} threads" if count else "all cores"
-        self.label = f"ONNX Runtime {onnxruntime.__version__}, fp32, {used}"
+        self.label = f"ONNX Runtime {onnxruntime.__version__}, fp32, {threads_text(count)}"
 
     def open(self, graph: Graph) -> Run:
         """Load and optimise a graph."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxtrace.engines.compiled import CompiledGraphs
-from voxtrace.engines.cpu import this_cpu, threads
+from voxtrace.engines.cpu import this_cpu, threads, threads_text
 from voxtrace.engines.graph_files import Graph
 from voxtrace.engines.runtime import Run, given, unfit
 from voxtrace.errors import MissingDependencyError, ModelError
@@ -42,8 +42,7 @@ class OpenVino:
         count = threads()
         if count is not None:
             self._config["INFERENCE_NUM_THREADS"] = count
-        used = f"{count} threads" if count else "all cores"
-        self.label = f"OpenVINO {openvino.get_version()}, {precision}, {used}"
+        self.label = f"OpenVINO {openvino.get_version()}, {precision}, {threads_text(count)}"
 
     def open(self, graph: Graph) -> Run:
         """Compile a graph, or take it as it was compiled before."""
