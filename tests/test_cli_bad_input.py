@@ -1,8 +1,6 @@
 """A user's mistakes: exit code 2, one clear message, no traceback, nothing written, nothing lost."""
 
 import gzip
-import shutil
-import sys
 
 import nibabel
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 from command_line import BOX, SHAPE, write_mask, write_nifti, write_picture
 from phantoms import affine, phantom
 from voxtrace import cli
-from voxtrace.checkpoints import find
 from voxtrace.volume import Volume
 
 # The scan
@@ -173,11 +170,3 @@ def test_an_unknown_model_names_the_near_ones(capsys, scan, tmp_path):
     words = ["segment", str(scan), "-o", str(tmp_path / "m.nii.gz"), "--box", BOX, "--model", "medsam22"]
     assert cli.main(words) == 2
     assert "no model is called 'medsam22'; did you mean medsam2" in capsys.readouterr().err
-
-
-def test_a_missing_torch_names_the_pip_line_for_weights_without_graphs(capsys, scan, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    weights = shutil.copy(find("voxtrace-small").path, tmp_path / "tuned.safetensors")
-    words = ["segment", str(scan), "-o", str(tmp_path / "m.nii.gz"), "--box", BOX, "--model", str(weights)]
-    assert cli.main(words) == 2
-    assert "pip install 'voxtrace[torch]'" in capsys.readouterr().err
