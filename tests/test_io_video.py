@@ -77,6 +77,36 @@ def test_a_truncated_video_is_refused(tmp_path, name, kept):
         read(path)
 
 
+def test_a_frame_that_is_damaged_is_told_and_those_behind_the_next_key_frame_are_whole(tmp_path):
+    with av.open(str(film(tmp_path / "v.mp4", gop=10))) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        start, size = next((p.pos, p.size) for p in packets if p.pts == sorted(q.pts for q in packets)[13])
+    with (tmp_path / "v.mp4").open("rb+") as file:
+        file.seek(start)
+        file.write(b"\xff" * size)
+    video = read(tmp_path / "v.mp4")
+    with pytest.raises(InputError, match=r"v.mp4: frame 1\d of 40 cannot be decoded"):
+        [video.frames[index] for index in range(20)]
+    assert [number(video.frames[index]) for index in (20, 35, 3)] == [20, 35, 3]
+
+
+def test_a_video_that_is_gone_when_it_must_be_opened_again_is_told(tmp_path, monkeypatch):
+    video = read(film(tmp_path / "v.mpg", "mpeg2video"))
+    monkeypatch.setattr(video.frames, "_seekable", False)
+    assert number(video.frames[30]) == 30
+    (tmp_path / "v.mpg").unlink()
+    with pytest.raises(InputError, match=r"frame 2 of 40 cannot be decoded; the file is damaged or gone"):
+        video.frames[2]
+
+
+@pytest.mark.parametrize("harm", [lambda file: file.unlink(), lambda file: file.write_bytes(b"")])
+def test_a_picture_of_a_folder_that_is_gone_or_damaged_is_told(folder, harm):
+    video = read(folder)
+    harm(video.frames.paths[2])
+    with pytest.raises(InputError, match=r"the frame .*frame10.* is gone or damaged"):
+        video.frames[2]
+
+
 def test_a_file_with_sound_only_is_refused(tmp_path):
     with av.open(str(tmp_path / "v.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100)

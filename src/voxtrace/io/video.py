@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxtrace.errors import InputError
+from voxtrace.errors import InputError, VoxtraceError
 from voxtrace.io import picture
 from voxtrace.lazily import Lazily
 from voxtrace.volume import Picture, Video
@@ -111,16 +111,22 @@ class FileFrames:
         return self._kept[index]
 
     def _decode_to(self, index: int) -> None:
+        try:
+            if self._sought(index):
+                return
+        except (av.FFmpegError, OSError):  # damaged on the way there, or the file is gone
+            self._decoder = None
+        raise InputError(f"{self.path}: frame {index} of {len(self)} cannot be decoded; the file is damaged or gone")
+
+    def _sought(self, index: int) -> bool:
         if self._decoder is None or not self._next <= index <= self._next + NEAR:
             back = index < self._next and len(self._kept)
             self._most = max(KEPT_FRAMES, KEPT_BYTES // next(iter(self._kept.values())).nbytes) if back else KEPT_FRAMES
             self._seek(index)
-        for attempt in ("sought", "from the start"):
-            if self._run(index):
-                return
-            if attempt == "sought":
-                self._restart()
-        raise InputError(f"{self.path}: frame {index} of {len(self)} cannot be decoded; the file is damaged there")
+        if self._run(index):
+            return True
+        self._restart()
+        return self._run(index)
 
     def _run(self, index: int) -> bool:
         """Decode until frame `index` is kept. False if the decoder passes it or ends before."""
@@ -180,7 +186,12 @@ def _stamps(path: Path) -> tuple[list[int], bool]:
 
 def _pixels(path: Path) -> np.ndarray:
     read = picture.read_tiff if path.suffix.lower() in picture.TIFF_SUFFIXES else picture.read
-    scan = read(path)
+    try:
+        scan = read(path)
+    except (VoxtraceError, MemoryError):
+        raise
+    except Exception as error:  # decoders of damaged files raise every kind
+        raise InputError(f"the frame {path} is gone or damaged: {type(error).__name__}: {error}") from error
     if not isinstance(scan, Picture):
         raise InputError(f"{path} is a stack of {len(scan.array)} pages; a frame of a folder is one picture")
     return scan.pixels
