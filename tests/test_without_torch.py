@@ -85,6 +85,19 @@ def test_the_second_start_takes_the_compiled_graphs(tmp_path):
     assert np.array_equal(read_mask(tmp_path / "m.png"), masks[0])
 
 
+def test_a_first_mask_waits_for_nothing_that_it_does_not_need(tmp_path):
+    """Each of these takes 20 to 300 ms to import."""
+    listing = BLOCKED.replace("assert", "print('|'.join(sys.modules), file=sys.stderr)\nassert")
+    ran = run(
+        "segment", write_picture(tmp_path / "p.png"), "-o", tmp_path / "m.png", "--box", "10,20,20,32", code=listing
+    )
+    assert ran.returncode == 0, ran.stderr
+    imported = set(ran.stderr.splitlines()[-1].split("|"))
+    assert "openvino" in imported
+    others = {"av", "httpx", "matplotlib", "nibabel", "pydicom", "rich", "scipy", "tifffile", "voxtrace.preview"}
+    assert not others & imported
+
+
 def test_onnx_runtime_draws_the_same(tmp_path):
     pytest.importorskip("onnxruntime")
     picture = write_picture(tmp_path / "p.png")

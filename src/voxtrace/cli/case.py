@@ -13,12 +13,10 @@ import numpy as np
 from voxtrace import io
 from voxtrace.cli import outputs
 from voxtrace.cli.options import LazyEngine, ModelOptions, ReadOptions, Scan
-from voxtrace.cli.overlay import write_overlay
 from voxtrace.cli.report import Report, measured
 from voxtrace.cli.terminal import progress
 from voxtrace.errors import OutputError, PromptError
 from voxtrace.feature_cache import FeatureStore
-from voxtrace.preview import Scene, View, contact_sheet, save_picture, side_by_side, view_of
 from voxtrace.prompt_text import ObjectPrompts
 from voxtrace.result import Result
 from voxtrace.sessions import ImageSession, Session, VideoSession, VolumeSession
@@ -179,6 +177,9 @@ def write_pictures(
     model: LazyEngine,
 ) -> None:
     """The preview and the overlay video."""
+    from voxtrace.cli.overlay import write_overlay  # most runs draw nothing
+    from voxtrace.preview import Scene, View, contact_sheet, save_picture, side_by_side, view_of
+
     if case.overlay is not None:
         outputs.make_folder(case.overlay.parent)
         fps = scan.fps if isinstance(scan, Video) and scan.fps else 10.0

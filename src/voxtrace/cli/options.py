@@ -34,6 +34,12 @@ MEMORIES: dict[str, Callable[[], MemoryPolicy]] = {
 }
 
 
+def titled(options: type) -> dict[str, str]:
+    """The metadata of a command's field that is options itself: their docstring is its title. Without it tyro reads the
+    command's source first."""
+    return {"help": " ".join((options.__doc__ or "").split())}
+
+
 @dataclass(frozen=True)
 class MarkOptions:
     """What marks the object. All flags together mean one object; a prompts file may hold several."""
@@ -239,10 +245,10 @@ class WriteOptions(TellOptions):
 class Marked:
     """What the commands share that find a marked object."""
 
-    marks: MarkOptions = field(default_factory=MarkOptions)
-    using: ModelOptions = field(default_factory=ModelOptions)
-    caching: CacheOptions = field(default_factory=CacheOptions)
-    writing: WriteOptions = field(default_factory=WriteOptions)
+    marks: MarkOptions = field(default_factory=MarkOptions, metadata=titled(MarkOptions))
+    using: ModelOptions = field(default_factory=ModelOptions, metadata=titled(ModelOptions))
+    caching: CacheOptions = field(default_factory=CacheOptions, metadata=titled(CacheOptions))
+    writing: WriteOptions = field(default_factory=WriteOptions, metadata=titled(WriteOptions))
 
     def check(self) -> None:
         """Raise PromptError if nothing is marked, ModelError for options that mean nothing."""

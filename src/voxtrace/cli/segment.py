@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from voxtrace.cli import outputs
 from voxtrace.cli.case import Case, check_case, run_case
-from voxtrace.cli.options import LazyEngine, Marked, ReadOptions
+from voxtrace.cli.options import LazyEngine, Marked, ReadOptions, titled
 from voxtrace.cli.report import Report, heading
 from voxtrace.cli.terminal import print_json, say
 from voxtrace.errors import InputError, OutputError
@@ -29,7 +29,7 @@ class Segment(Marked):
     Several scans get the same prompts, each its own mask."""
     out: Annotated[Path, arg(aliases=["-o"])]
     """The mask's file: .nii.gz, .nii, .seg.nrrd, .nrrd, .mha, .npz; pictures: .png, .tif. Several scans: a folder."""
-    reading: ReadOptions = field(default_factory=ReadOptions)
+    reading: ReadOptions = field(default_factory=ReadOptions, metadata=titled(ReadOptions))
     preview: Annotated[Path | None, arg(metavar="OUT.png")] = None
     """Also draw a picture of the result. For several scans a folder."""
 

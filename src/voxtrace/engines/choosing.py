@@ -7,7 +7,6 @@ else                                                    torch
 
 from __future__ import annotations
 
-import ctypes.util
 import sys
 from dataclasses import dataclass
 from importlib import util
@@ -59,6 +58,8 @@ def installed(package: str) -> bool:
 def nvidia_driver() -> bool:
     """Whether the system has a driver of NVIDIA's: without one PyTorch need not be asked for a GPU."""
     if sys.platform == "win32":
+        import ctypes.util
+
         return ctypes.util.find_library("nvcuda") is not None
     return Path("/proc/driver/nvidia").exists() or Path("/dev/dxg").exists()  # the second: Linux within Windows
 
