@@ -15,6 +15,7 @@ from voxtrace.checkpoints import find
 from voxtrace.engines import find_model, open_engine, openvino
 from voxtrace.engines.cpu import this_cpu
 from voxtrace.engines.graph import GraphEngine
+from voxtrace.engines.graph_files import VERBS
 from voxtrace.errors import CheckpointError, MissingDependencyError, ModelError
 from voxtrace.hashing import sha256_of
 from voxtrace.prompts import FramePrompt
@@ -102,6 +103,12 @@ def test_bf16_is_refused_where_it_would_be_float32_without_a_word():
         pytest.skip(f"{this_cpu().name} computes in bf16")
     with pytest.raises(ModelError, match="does not compute in bf16"):
         open_engine("voxtrace-small", "cpu", engine="openvino", precision="bf16")
+
+
+def test_marks_are_decoded_in_float32_whatever_the_precision():
+    """At 300 of 512 pixels a number of bfloat16 is a multiple of 2."""
+    told = {verb: openvino.settings("bf16", verb)["INFERENCE_PRECISION_HINT"] for verb in VERBS["sam2"]}
+    assert told == {"encode": "bf16", "begin": "f32", "given": "f32", "follow": "bf16", "remember": "bf16"}
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])

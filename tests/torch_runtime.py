@@ -59,5 +59,5 @@ def sam1_graph_engine(net: Sam1) -> GraphSam1Engine:
 
 
 def _files(name: str, family: str, described: dict[str, Any]) -> GraphFiles:
-    graphs = {verb: Graph(Path(f"{verb}.onnx"), "", Path(), "") for verb in NAMES[family]}
+    graphs = {verb: Graph(verb, Path(f"{verb}.onnx"), "", Path(), "") for verb in NAMES[family]}
     return GraphFiles(Path("."), name, family, described, graphs, Path("weights"))

@@ -26,8 +26,9 @@ VERBS = {"sam2": ("encode", "begin", "given", "follow", "remember"), "sam1": ("e
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One verb: its file, and what its answers depend on besides the runtime."""
+    """One verb: its name, its file, and what its answers depend on besides the runtime."""
 
+    verb: str
     path: Path
     sha256: str
     weights: Path
@@ -110,7 +111,7 @@ def _checked(folder: Path, fields: Mapping[str, Any]) -> GraphFiles:
     for verb in VERBS[family]:
         path, own = _beside(folder, fields["graphs"][verb]["file"]), str(fields["graphs"][verb]["sha256"])
         _check(path, own, f"{DESCRIPTION} describes another graph")
-        graphs[verb] = Graph(path, own, weights, expected)
+        graphs[verb] = Graph(verb, path, own, weights, expected)
     return GraphFiles(folder, str(fields["model"]), family, fields["config"], graphs, weights)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
+EXACT = ("begin", "given")  # in float32 always, as on PyTorch: bfloat16 would round the places of marks to whole pixels
 
 
 class OpenVino:
@@ -36,13 +37,8 @@ class OpenVino:
             # It would run in float32 without a word.
             raise ModelError(f"--precision bf16: {this_cpu().name} does not compute in bf16; leave it out")
         self._kept = kept
-        # Said always: left to itself OpenVINO takes bfloat16 or float16 wherever it can, and masks would differ
-        # from machine to machine.
-        self._config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-        count = threads()
-        if count is not None:
-            self._config["INFERENCE_NUM_THREADS"] = count
-        self.label = f"OpenVINO {openvino.get_version()}, {precision}, {threads_text(count)}"
+        self._precision = precision
+        self.label = f"OpenVINO {openvino.get_version()}, {precision}, {threads_text(threads())}"
 
     def open(self, graph: Graph) -> Run:
         """Compile a graph, or take it as it was compiled before."""
@@ -61,22 +57,31 @@ class OpenVino:
         return run
 
     def _compiled(self, graph: Graph) -> Any:
-        cpu = this_cpu()
+        cpu, config = this_cpu(), settings(self._precision, graph.verb)
         processor = cpu.name, *sorted(cpu.flags or ())
-        key = (graph.sha256, graph.weights_sha256, self.label, sorted(self._config.items()), processor)
+        key = (graph.sha256, graph.weights_sha256, self.label, sorted(config.items()), processor)
         if self._kept is not None and (blob := self._kept.read(key)) is not None:
             try:
-                return self._core.import_model(blob, "CPU", self._config)
+                return self._core.import_model(blob, "CPU", config)
             except (RuntimeError, TypeError) as error:
                 self._kept.foreign(key, str(error))
         try:
             with _without_links(graph) as path:
-                compiled = self._core.compile_model(self._core.read_model(path), "CPU", self._config)
+                compiled = self._core.compile_model(self._core.read_model(path), "CPU", config)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot run {graph.path}: {_last_line(error)}") from error
         if self._kept is not None:
             self._kept.write(key, compiled.export_model().getvalue())
         return compiled
+
+
+def settings(precision: str, verb: str) -> dict[str, Any]:
+    """What OpenVINO is told for a verb. The precision always: left to itself it takes bfloat16 or float16 wherever it
+    can, and masks would differ from machine to machine."""
+    hint = HINTS["fp32" if verb in EXACT else precision]
+    told: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    count = threads()
+    return told if count is None else told | {"INFERENCE_NUM_THREADS": count}
 
 
 def _openvino() -> Any:
