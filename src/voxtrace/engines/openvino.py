@@ -80,6 +80,8 @@ def settings(precision: str, verb: str) -> dict[str, Any]:
     can, and masks would differ from machine to machine."""
     hint = HINTS["fp32" if verb in EXACT else precision]
     told: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    # Pinned threads of two processes would sit on the same cores, whatever is free beside them: four times slower.
+    told["ENABLE_CPU_PINNING"] = False
     count = threads()
     return told if count is None else told | {"INFERENCE_NUM_THREADS": count}
 
