@@ -19,13 +19,32 @@ from voxtrace.volume import Volume
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(params=["openvino", "onnxruntime"])
+@pytest.fixture(params=["openvino", "onnxruntime"], scope="module")
 def runtime(request: pytest.FixtureRequest) -> str:
     if not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     if why := find_model("voxtrace-small").why_no_graphs:
         pytest.skip(why)
     return request.param
+
+
+@pytest.fixture(scope="module")
+def engine(runtime: str) -> Engine:
+    """One for several tests: to open one takes longer than to use it."""
+    return opened(runtime)
+
+
+@pytest.fixture(scope="module")
+def expected(engine: Engine) -> Result:
+    """Without a cache."""
+    return ran(engine)
+
+
+@pytest.fixture(scope="module")
+def kept(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A folder of features, and what was found while they were written."""
+    folder = tmp_path_factory.mktemp("kept")
+    return folder, ran(engine, FeatureStore(folder))
 
 
 def opened(runtime: str) -> Engine:
@@ -43,33 +62,31 @@ def ran(engine: Engine, store: FeatureStore | None = None) -> Result:
     return result
 
 
-def test_a_second_click_in_another_session_is_the_same_to_the_bit_and_encodes_nothing(runtime, tmp_path, monkeypatch):
-    expected = ran(opened(runtime))
-    cold = ran(opened(runtime), FeatureStore(tmp_path))
-    engine, store = opened(runtime), FeatureStore(tmp_path)
-    assert isinstance(engine, KeepsFeatures)
-    monkeypatch.setattr(engine, "encode", lambda frames: pytest.fail("a frame is encoded again"))
-    warm = ran(engine, store)
-    for found in (cold, warm):
+def test_a_second_click_in_another_session_is_the_same_to_the_bit_and_encodes_nothing(
+    runtime, expected, kept, monkeypatch
+):
+    folder, cold = kept
+    another, store = opened(runtime), FeatureStore(folder)
+    assert isinstance(another, KeepsFeatures)
+    monkeypatch.setattr(another, "encode", lambda frames: pytest.fail("a frame is encoded again"))
+    for found in (cold, ran(another, store)):
         assert np.array_equal(found.labels, expected.labels)
         assert found.tracks[1].confidence == expected.tracks[1].confidence
     assert expected.labels.any()
     assert store.misses == 0
 
 
-def test_another_runtime_shares_nothing(runtime, tmp_path: Path):
-    ran(opened(runtime), FeatureStore(tmp_path))
+def test_another_runtime_shares_nothing(kept):
     if not installed("torch"):
         pytest.skip("torch is not installed")
-    store = FeatureStore(tmp_path)
+    store = FeatureStore(kept[0])
     ran(open_engine("voxtrace-small", "cpu", engine="torch"), store)
     assert store.hits == 0
     assert store.written > 0
 
 
-def test_encoded_ahead_it_is_the_same_to_the_bit(runtime):
-    expected, engine = ran(opened(runtime)), opened(runtime)
-    engine.ahead = True  # type: ignore[attr-defined]
+def test_encoded_ahead_it_is_the_same_to_the_bit(engine, expected, monkeypatch):
+    monkeypatch.setattr(engine, "ahead", True, raising=False)
     found = ran(engine)
     assert np.array_equal(found.labels, expected.labels)
     assert found.tracks[1].confidence == expected.tracks[1].confidence
