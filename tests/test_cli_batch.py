@@ -200,3 +200,14 @@ def test_a_scan_that_went_away_is_told_and_its_mask_stays(voxtrace, cases, tmp_p
     assert (tmp_path / "out" / "a.nii.gz").exists()
     (tmp_path / "elsewhere.nii.gz").rename(cases / "a.nii.gz")
     assert statuses(voxtrace(*words)) == ["skipped", "skipped"]
+
+
+@pytest.mark.parametrize("words", [[], ["--workers", "1"]], ids=["here", "worker"])
+def test_a_model_that_cannot_be_opened_ends_the_run_with_the_first_scan(cases, tmp_path, words, capsys):
+    words = ["batch", str(cases), "-o", str(tmp_path / "out"), *words]
+    assert main([*words, "--device", "cuda:99"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("cuda:99") == 1
+    assert "failed" not in said
+    rows = [json.loads(line) for line in (tmp_path / "out" / "batch.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in rows] == ["started"]

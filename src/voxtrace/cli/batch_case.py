@@ -38,10 +38,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """row: for the record, status done or failed. fault: a traceback, if voxtrace is to blame."""
+    """row: for the record, status done or failed. fault: a traceback, if voxtrace is to blame. no_model: why the model
+    could not be opened, so that no other task would fare better; "" where it could or was not needed."""
 
     row: dict[str, Any]
     fault: str = ""
+    no_model: str = ""
+
+
+class NoModelError(Exception):
+    """The model cannot be opened. Never leaves this file."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,19 @@ class CaseWork:
 
     def __call__(self, task: Task) -> Answer:
         """Do it; whatever goes wrong is in the row."""
-        start, fault = time.perf_counter(), ""
+        start, fault, no_model = time.perf_counter(), "", ""
         try:
             row = self._done(task)
+        except NoModelError as error:
+            no_model = str(error)
+            row = failed_row(task.job, task.name, no_model, type(error.__cause__).__name__)
         except (VoxtraceError, OSError, MemoryError) as error:
             row = failed_row(task.job, task.name, str(error) or type(error).__name__, type(error).__name__)
         except Exception as error:
             fault = traceback.format_exc()
             problem = f"a fault in voxtrace, please report it: {type(error).__name__}: {error}"
             row = failed_row(task.job, task.name, problem, type(error).__name__)
-        return Answer(row | {"took_s": round(time.perf_counter() - start, 3)}, fault)
+        return Answer(row | {"took_s": round(time.perf_counter() - start, 3)}, fault, no_model)
 
     def _done(self, task: Task) -> dict[str, Any]:
         job = task.job
@@ -86,7 +95,7 @@ class CaseWork:
         case = Case(
             scan=job.scan,
             out=job.out,
-            marks=lambda scan: objects_of(job, scan, self.reading.axis),
+            marks=lambda scan: self._objects(job, scan),
             reading=self.reading,
             preview=preview_of(job) if self.preview else None,
             inputs=[job.prompts] if isinstance(job.prompts, Path) else (),
@@ -95,6 +104,15 @@ class CaseWork:
         report = run_case(case, self.model, quiet=True)
         row = {"out": task.name, "status": "done", "fingerprint": fingerprint, "stamp": task.stamp}
         return row | report.to_json()
+
+    def _objects(self, job: Job, scan: Scan) -> list[ObjectPrompts]:
+        """The marks; when they are known to fit the scan, the model is opened."""
+        objects = objects_of(job, scan, self.reading.axis)
+        try:
+            self.model.engine  # noqa: B018  opened when it is first asked for
+        except VoxtraceError as error:
+            raise NoModelError(str(error)) from error
+        return objects
 
 
 def preview_of(job: Job) -> Path:

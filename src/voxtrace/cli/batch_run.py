@@ -22,7 +22,7 @@ from voxtrace.cli.batch_spread import SpreadOptions
 from voxtrace.cli.batch_worker import Cargo, Delivery, Parcel, Unseen, WorkerWork
 from voxtrace.cli.terminal import Advance, note
 from voxtrace.cluster import Finished, Lost, Processes, RayCrew, Share, spread
-from voxtrace.errors import CaseMissingError, ClusterLost, OutputError, VoxtraceError
+from voxtrace.errors import CaseMissingError, ClusterLost, ModelError, OutputError, VoxtraceError
 
 
 @dataclass
@@ -114,6 +114,9 @@ class BatchRun:
         return Task(job, name, self.overwrite or ours, stamp)
 
     def _finish(self, task: Task, answer: Answer, place: str) -> None:
+        if answer.no_model:  # the task stays begun, and is done by the next run
+            where = f" (on {place})" if place and place != platform.node() else ""
+            raise ModelError(f"{answer.no_model}{where}")
         row = answer.row | {"node": place}
         if answer.fault:
             note(answer.fault, self.quiet)
