@@ -126,4 +126,6 @@ def test_a_home_folder_that_the_shell_left_alone_is_the_same_for_all_commands(
     about = voxtrace("cache", "info", "--cache=~/kept", "--json").json
     assert about["folder"] == str(tmp_path / "me" / "kept")
     assert about["entries"] > 0
-    assert " kB" in voxtrace("cache", "info", "--cache=~/kept").out
+    told = voxtrace("cache", "info", "--cache", folder := tmp_path / "me" / "kept").out
+    assert " kB" in told
+    assert f"voxtrace cache clear --cache {folder}" in told  # without it another folder would be emptied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class CacheInfo:
             say(f"at most  {_size(about['limit'])}; the disk has {_size(about['free'])} free")
             if about["entries"]:
                 say(f"used     last {about['last_used']}, longest ago {about['first_used']}")
-            say("remove   voxtrace cache clear")
+            chosen = "" if self.caching.cache is None else f" --cache {shlex.quote(str(self.caching.cache))}"
+            say(f"remove   voxtrace cache clear{chosen}")
         return 0
 
 
