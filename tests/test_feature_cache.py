@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 import warnings
@@ -200,6 +201,20 @@ def test_clearing_removes_entries_and_nothing_else(warm):
         path.write_text("mine")
     assert room.clear(warm)[0] == SLICES
     assert sorted(path for path in warm.rglob("*") if path.is_file()) == sorted([*kept, warm / "CACHEDIR.TAG"])
+
+
+def test_a_cache_that_is_removed_while_it_is_used_fills_again(tmp_path):
+    folder, entry = tmp_path / "kept", {"a": np.ones(3, np.float32)}
+    keys = ["ab1", "ab2", "ab3"]
+    with warnings.catch_warnings(), FeatureStore(folder) as store:
+        warnings.simplefilter("error")
+        for key in keys:
+            store.write(key, lambda: entry)
+            store.close()  # waits
+            if key == "ab1":
+                shutil.rmtree(folder)
+    assert [store.read(key) is not None for key in keys] == [False, False, True]
+    assert store.left_out == 1
 
 
 def test_clearing_a_folder_that_is_no_cache_leaves_its_empty_folders(tmp_path):

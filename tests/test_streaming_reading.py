@@ -14,8 +14,9 @@ from phantoms import phantom, write_dicom_series
 from voxtrace import scratch
 from voxtrace.errors import InputError
 from voxtrace.frames import VolumeFrames
-from voxtrace.io import read, read_volume
+from voxtrace.io import read, read_mask, read_volume, write
 from voxtrace.mapped import is_mapped
+from voxtrace.volume import Video
 from voxtrace.windowing import FullRange, Percentile, automatic
 
 SHAPE = (5, 6, 7)
@@ -221,3 +222,14 @@ def test_a_file_that_vanishes_or_is_replaced_stays_as_it_was(replaced, tmp_path)
     if replaced:
         nifti(tmp_path / "s.nii", numbers()[::-1])
     np.testing.assert_array_equal([frames[i] for i in range(5)], before)
+
+
+@pytest.mark.usefixtures("nothing_in_memory")
+def test_the_masks_of_a_video_lie_in_a_file(tmp_path):
+    frames = np.zeros((4, 6, 7, 3), np.uint8)
+    video = Video(frames, (4, 6, 7))
+    mask = np.arange(4 * 6 * 7).reshape(4, 6, 7) % 5
+    write(tmp_path / "m", mask, like=video)
+    found = read_mask(tmp_path / "m", like=video)
+    assert is_mapped(found)
+    assert np.array_equal(found, mask)

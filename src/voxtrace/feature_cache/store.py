@@ -128,6 +128,9 @@ class FeatureStore:
         try:
             if self._writes and not self._path(key).exists():
                 self._put(key, pieces_of(key, arrays()))
+        except FileNotFoundError:  # somebody emptied the folder just now: the next entry makes it anew
+            self._held = None
+            self.left_out += 1
         except OSError as error:
             self._leave_out(error)
         except Exception as error:  # a thread's exception would be lost
