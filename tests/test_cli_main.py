@@ -3,7 +3,7 @@
 import json
 
 from command_line import BOX
-from voxtrace import engines
+from voxtrace import cli, engines
 
 
 def test_a_fault_of_ours_shows_its_traceback_and_asks_for_a_report(voxtrace, scan, tmp_path, monkeypatch):
@@ -26,6 +26,16 @@ def test_an_interrupt_is_130(voxtrace, scan, tmp_path, monkeypatch):
     assert ran.code == 130
     assert json.dumps(ran.err).count("Traceback") == 0
     assert not (tmp_path / "m.nii.gz").exists()
+
+
+def test_an_interrupt_while_the_program_is_loaded_is_130_too(voxtrace, monkeypatch):
+    def interrupted(_module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    ran = voxtrace("doctor")
+    assert ran.code == 130
+    assert ran.err.splitlines() == ["error: interrupted before anything was done"]
 
 
 def test_version_and_help_are_no_mistakes(voxtrace):

@@ -81,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = _parsed(arguments)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 2
+    except KeyboardInterrupt:
+        return _fail("interrupted before anything was done", 130)
     return _guarded(command, arguments)
 
 
