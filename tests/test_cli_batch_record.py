@@ -15,9 +15,11 @@ from command_line import write_mask, write_scan
 from fake_engine import FakeEngine
 from phantoms import lesion
 from voxtrace import checkpoints
-from voxtrace.cli.batch_list import Job
+from voxtrace.cli.batch_case import CaseWork, preview_of
+from voxtrace.cli.batch_list import Job, read_jobs
 from voxtrace.cli.batch_places import remove_partial
 from voxtrace.cli.batch_record import RECORD, Record
+from voxtrace.cli.batch_run import BatchRun
 from voxtrace.cli.batch_sources import files_of, settings_of
 from voxtrace.cli.options import ModelOptions, ReadOptions
 from voxtrace.errors import OutputError
@@ -160,6 +162,19 @@ def test_a_mask_that_the_prompts_name_is_part_of_the_work(batch, cases, tmp_path
 def test_where_it_is_computed_does_not_make_it_other_work(batch):
     batch()
     assert batch("--device", "cpu") == ["skipped"] * 3
+
+
+@pytest.mark.usefixtures("voxtrace")
+def test_a_case_that_died_between_its_mask_and_its_picture_can_be_done_again(cases, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    job = read_jobs(cases, out)[0]
+    with Record(out / RECORD) as record:
+        work = CaseWork(ModelOptions(), ReadOptions(), preview=True)
+        task = BatchRun(out, work, record)._begin(job)
+        assert work(task).row["status"] == "done"
+        preview_of(job).unlink()
+        assert work(task).row["status"] == "done"  # by another worker, which is given the same task
 
 
 def test_half_written_files_of_a_killed_run_are_removed_and_no_others(batch, tmp_path):

@@ -106,8 +106,11 @@ class BatchRun:
         ours = before.get("status") in ("started", "failed") and bool(before.get("ours"))
         if before.get("status") == "started":
             remove_partial(job, self.work.using)
+        # What comes to lie there from now on is ours as well: a worker may die between mask and picture, and another is
+        # given the same task.
+        ours = ours or not anything_at(job, self.work.using)
         self._ours[name], self._open[name] = ours, job
-        self.record.write({"out": name, "status": "started", "ours": ours or not anything_at(job, self.work.using)})
+        self.record.write({"out": name, "status": "started", "ours": ours})
         stamp = ""
         with suppress(OSError):  # a scan that cannot be looked at is told by who reads it
             stamp = stamp_of(job, self.work.settings)
