@@ -21,7 +21,8 @@ pytest.importorskip("ray")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("ray")]  # one cluster for all
 
 SHAPE = (3, 24, 28)
-CASES = 6
+CASES = 5
+GONE = 40  # more than two workers do before it is noticed that the cluster is gone
 BOX = {"kind": "box", "z": 1, "y0": 5, "x0": 12, "y1": 15, "x1": 22}
 
 
@@ -64,7 +65,8 @@ def write_list(folder: Path, run: str, cases: int) -> Path:
     for number in range(cases):
         mark = BOX if number % 2 else {"kind": "mask", "file": str(folder / "marked.nii.gz")}
         marks = {"objects": [{"name": "lesion", "prompts": [mark]}]}
-        lines.append(json.dumps({"scan": f"s{number}.nii.gz", "prompts": marks, "out": f"{run}{number}.nii.gz"}))
+        row = {"scan": f"s{number % CASES}.nii.gz", "prompts": marks, "out": f"{run}{number}.nii.gz"}
+        lines.append(json.dumps(row))
     path = folder / f"{run}.jsonl"
     path.write_text("\n".join(lines))
     return path
@@ -167,26 +169,26 @@ def test_a_case_that_kills_its_workers_is_a_failed_one(killed):
 
 
 def test_a_killed_driver_loses_nothing_and_nothing_is_done_twice(cluster, scans, alone, tmp_path):
-    cases, out = write_list(scans, "resumed", 6), tmp_path / "resumed"
+    cases, out = write_list(scans, "resumed", 4), tmp_path / "resumed"
     # Through ray://, for there the workers of a killed driver go on for half a minute.
     words = (cases, "-o", out, "--cluster", cluster.client, "--json")
     driver = cluster.begins(*words)
-    wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 2, "two cases")
+    wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
     driver.kill()
     driver.communicate()
     first = done(out)
-    assert len(first) < 6
+    assert len(first) < 4
     text, _ = ended(cluster.begins(*words))
     results = json.loads(text)["results"]
     assert {row["out"] for row in results if row["status"] == "skipped"} >= set(first)
-    assert done(out) == {f"resumed{n}.nii.gz": 1 for n in range(6)}
-    assert masks(out) == {f"resumed{n}.nii.gz": alone[n] for n in range(6)}
+    assert done(out) == {f"resumed{n}.nii.gz": 1 for n in range(4)}
+    assert masks(out) == {f"resumed{n}.nii.gz": alone[n] for n in range(4)}
     assert set(told(cluster, out, "ends").values()) == {1}
     assert all(told(cluster, out, "begins")[name] == 1 for name in first)
 
 
 def test_interrupted_workers_end_and_the_record_is_whole(cluster, scans, tmp_path):
-    cases, out = write_list(scans, "stopped", 6), tmp_path / "stopped"
+    cases, out = write_list(scans, "stopped", 4), tmp_path / "stopped"
     driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address)
     wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
     driver.send_signal(signal.SIGINT)
@@ -204,6 +206,7 @@ def test_shares_that_no_node_has_are_told_at_once(cluster, scans, tmp_path):
     assert "no machine of it has 2 CPU for a worker" in err
 
 
+@pytest.mark.slow  # a second cluster beside the first
 def test_a_gpu_that_this_machine_has_not_is_not_waited_for(scans, tmp_path):
     words = ("--cluster", "local", "--workers", 1, "--gpus-per-worker", 99)
     driver = begins(dict(os.environ), write_list(scans, "cards", 1), "-o", tmp_path / "o", *words)
@@ -234,7 +237,7 @@ def test_a_cluster_of_another_version_is_told_by_its_version(cluster, scans, tmp
 
 def test_a_cluster_that_goes_down_is_told_and_what_it_finished_is_kept(cluster, scans, voxtrace, tmp_path):
     """The last one: nothing is left of the cluster."""
-    cases, out = write_list(scans, "gone", 6), tmp_path / "gone"
+    cases, out = write_list(scans, "gone", GONE), tmp_path / "gone"
     driver = cluster.begins(cases, "-o", out, "--cluster", cluster.address)
     wait_for(lambda: (out / "batch.jsonl").exists() and len(done(out)) >= 1, "a case")
     os.kill(cluster.head_process(), signal.SIGKILL)
@@ -242,4 +245,4 @@ def test_a_cluster_that_goes_down_is_told_and_what_it_finished_is_kept(cluster, 
     assert f"the cluster {cluster.address} is gone; the same command goes on where it was" in err
     results = voxtrace("batch", cases, "-o", out, "--json").json["results"]
     assert {row["status"] for row in results} == {"done", "skipped"}
-    assert done(out) == {f"gone{n}.nii.gz": 1 for n in range(6)}
+    assert done(out) == {f"gone{n}.nii.gz": 1 for n in range(GONE)}
