@@ -22,7 +22,7 @@ SAM2_RATES: dict[Way, float] = {"lora": 3e-4, "decoder": 1e-4, "full": 5e-5}
 ENCODER_SHARE, LAYER_DECAY = 0.6, 0.9
 
 # As recipes/voxtrace-small.toml, but for a lower rate, longer clips (an object is followed from end to end), more
-# boxes, one kind of scan, and the person's own objects as they are.
+# boxes, one kind of scan, and the person's own objects as they are. Adapters, which Muon was not tried on, are AdamW's.
 SMALL = Recipe(
     "fine-tuning of voxtrace-small",
     "voxtrace-small",
@@ -30,6 +30,8 @@ SMALL = Recipe(
     lengths={1: 0.2, 4: 0.3, 8: 0.5},
     weight_decay=0.02,
     average=0.99,
+    muon=160,
+    muon_rate=2.5,
     samples=Options(
         images=0.5,
         volumes=0.5,
@@ -108,6 +110,7 @@ def recipe_for(
         steps=steps or ENDLESS,
         minutes=minutes,
         rate=rate,
+        muon=0 if way == "lora" else recipe.muon,
         frames=frames,
         lengths={1: 1.0} if pictures else _within(recipe.lengths, frames),
         seed=seed,
