@@ -58,11 +58,13 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
-# the fast ones first; then sandboxes, processes, labelled scans and whole benchmarks; then the nets
+# the fast ones first; then sandboxes, processes, labelled scans and whole benchmarks; then the nets; trainings in a process
+# of their own: they fork, which the threads of runtimes that other tests opened do not bear
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not torch and not real'
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'real and not slow and not torch'
-	$(BIN)/python -m pytest -m 'torch and not slow'
+	$(BIN)/python -m pytest -m 'torch and not slow' --ignore-glob='*/test_train_*'
+	$(BIN)/python -m pytest -m 'torch and not slow' tests/test_train_*.py
 
 # The official SAM 2 (a repack on PyPI), which some parity tests ask if it is there. It stays out of $(VENV)'s packages.
 oracle: $(VENV)/oracle/.installed
