@@ -7,6 +7,7 @@ its length for fixed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -24,7 +25,7 @@ HEADS = ("logits", "iou", "pointer", "object_score")
 OBJECTS, POINTS, MEMORIES, POINTERS, SHOWN = 2, 3, 3, 4, 2  # in examples
 
 
-class Verb(nn.Module):
+class Verb(nn.Module, ABC):
     """One graph. axes: an input's name -> its varying axes and what they count."""
 
     name: str
@@ -35,13 +36,13 @@ class Verb(nn.Module):
         super().__init__()
         self.net = net
 
+    @abstractmethod
     def examples(self) -> Inputs:
         """An input of each name, in the graph's order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, inputs: Inputs) -> tuple[Tensor, ...]:
         """The outputs."""
-        raise NotImplementedError
 
 
 class Encode(Verb):
