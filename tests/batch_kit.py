@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,13 @@ def write_cases(folder: Path) -> Path:
 def lines(out: Path) -> list[dict[str, Any]]:
     """The rows of a batch's record."""
     return [json.loads(line) for line in (out / RECORD).read_text().splitlines()]
+
+
+def running(voxtrace: Callable[..., Any], cases: Path, out: Path) -> Callable[..., list[str]]:
+    """Run `voxtrace batch` with more words; the statuses of a, b and c."""
+
+    def run(*words: object) -> list[str]:
+        ran = voxtrace("batch", cases, "-o", out, "--json", *words)
+        return [row["status"] for row in ran.json["results"]]
+
+    return run

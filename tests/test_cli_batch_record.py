@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from batch_kit import BOX, SHAPE, lines, write_cases
+from batch_kit import BOX, SHAPE, lines, running, write_cases
 from command_line import write_mask, write_scan
 from fake_engine import FakeEngine
 from phantoms import lesion
@@ -33,13 +33,7 @@ def cases(tmp_path):
 
 @pytest.fixture
 def batch(voxtrace, cases, tmp_path):
-    """Run it; the statuses of a, b and c."""
-
-    def run(*words):
-        ran = voxtrace("batch", cases, "-o", tmp_path / "out", "--json", *words)
-        return [row["status"] for row in ran.json["results"]]
-
-    return run
+    return running(voxtrace, cases, tmp_path / "out")
 
 
 def test_every_place_where_the_record_can_be_cut_off_gives_the_same_end(batch, tmp_path):

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from batch_kit import lines, write_cases
+from batch_kit import lines, running, write_cases
 from command_line import write_scan
 from ray_kit import THREADS, begins, wait_for
 from voxtrace.cli.batch_case import CaseWork, Task
@@ -33,13 +33,7 @@ def cases(tmp_path):
 
 @pytest.fixture
 def batch(voxtrace, cases, tmp_path):
-    """Run it; the statuses of a, b and c."""
-
-    def run(*words):
-        ran = voxtrace("batch", cases, "-o", tmp_path / "out", "--json", *words)
-        return [row["status"] for row in ran.json["results"]]
-
-    return run
+    return running(voxtrace, cases, tmp_path / "out")
 
 
 def test_what_workers_finished_and_no_driver_heard_of_is_not_done_again(voxtrace, batch, tmp_path):
